@@ -1,0 +1,2 @@
+//! `mount.dcmsfs`, called by mount(8).
+fn main() {}

@@ -1,0 +1,1 @@
+//! dcmsfs: the DestinE Data Cache as local, read-only directories.
