@@ -1,0 +1,308 @@
+//! The one door to the network for every remote byte: a slot, a deadline, retries, a count.
+//!
+//! One [`Fetch`] stands before one service. A transfer holds its slot until its body has ended or is
+//! dropped; a retry that sleeps gives the slot back. When the service names a time before which it wants
+//! no request, nobody sends one.
+
+pub mod retry;
+pub mod slots;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use url::Url;
+
+use crate::backend::answer::{Answer, Length};
+use crate::backend::{Ask, Backend, LONGEST_WAIT};
+use crate::credentials::Credentials;
+use crate::error::{Error, ErrorKind, Result, fail};
+use crate::fetch::retry::Retry;
+use crate::fetch::slots::{Slot, Slots};
+use crate::object::Validator;
+use crate::transport::{Keyring, Request, status_error};
+
+/// Documents (listings, metadata) in flight at once for one service; they hold no download slot.
+const DOCUMENTS: usize = 8;
+/// How long one document may take, all tries together (contract.md 4.3: a listing page 30 s each).
+const DOCUMENT_LIMIT: Duration = Duration::from_secs(90);
+/// How long the begin of a transfer may take once its first slot was granted, all tries together
+/// (contract.md 4.3: one block).
+const BEGIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Bytes and requests of one service since the mount began.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Traffic {
+    /// Requests sent, bytes received, requests that failed.
+    pub fn totals(&self) -> (u64, u64, u64) {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (read(&self.requests), read(&self.bytes), read(&self.failures))
+    }
+}
+
+struct Inner {
+    backend: Arc<dyn Backend>,
+    slots: Arc<dyn Slots>,
+    documents: Semaphore,
+    credentials: Credentials,
+    keyring: Keyring,
+    /// **Invariant**: while the instant lies ahead, no request leaves for this service.
+    not_before: Mutex<Option<(Instant, Error)>>,
+    /// Learnt once per service: whether a part can be asked for.
+    ranges: Mutex<Option<bool>>,
+    traffic: Traffic,
+}
+
+/// The door to one service; clones share it.
+#[derive(Clone)]
+pub struct Fetch(Arc<Inner>);
+
+/// A document: small, read whole.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The bytes as the server sent them, transfer coding removed.
+    pub bytes: Bytes,
+    /// The address that answered, after redirects.
+    pub url: Url,
+    /// The version, where the server tells one.
+    pub version: Validator,
+}
+
+/// A transfer under way. It holds its slot until dropped.
+pub struct Transfer {
+    /// The body and what its headers promised.
+    pub answer: Answer,
+    fetch: Fetch,
+    _slot: Slot,
+}
+
+impl Transfer {
+    /// The next piece of the body, `None` at its end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let piece = self.answer.chunk().await;
+        if let Ok(Some(bytes)) = &piece {
+            self.fetch.0.traffic.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        }
+        piece
+    }
+}
+
+impl Fetch {
+    /// The door to the service behind `backend`.
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        slots: Arc<dyn Slots>,
+        credentials: Credentials,
+        keyring: Keyring,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            backend,
+            slots,
+            documents: Semaphore::new(DOCUMENTS),
+            credentials,
+            keyring,
+            not_before: Mutex::default(),
+            ranges: Mutex::default(),
+            traffic: Traffic::default(),
+        }))
+    }
+
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        self.0.backend.name()
+    }
+
+    /// Whether the service can give parts; `None` until the first answer told.
+    pub fn ranges(&self) -> Option<bool> {
+        *self.0.ranges.lock()
+    }
+
+    /// What has been sent and received.
+    pub fn traffic(&self) -> &Traffic {
+        &self.0.traffic
+    }
+
+    /// Slots in use and slots there are.
+    pub fn slots(&self) -> (usize, usize) {
+        self.0.slots.usage()
+    }
+
+    /// A slot for reading ahead, if one is free now.
+    pub fn spare_slot(&self) -> Option<Slot> {
+        self.0.slots.spare()
+    }
+
+    /// Begins a transfer: waits for a slot unless one is handed in, asks, and judges the headers.
+    /// Tries again where that may help; the slot is given back while it waits.
+    pub async fn begin(&self, url: &Url, ask: &Ask, slot: Option<Slot>) -> Result<Transfer> {
+        let mut retry = Retry::default();
+        let mut slot = slot;
+        let mut renewed = false;
+        let mut deadline = None;
+        loop {
+            self.wait_until_welcome().await?;
+            let held = match slot.take() {
+                Some(slot) => slot,
+                None => self.0.slots.acquire().await?,
+            };
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + BEGIN_LIMIT);
+            let seen = self.0.keyring.generation(url);
+            self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
+            let answered = timeout_at(deadline, self.0.backend.ask(url, ask)).await;
+            let error = match answered.unwrap_or_else(|_| Err(self.no_answer(url))) {
+                Ok(answer) => {
+                    if ask.range.is_some() {
+                        *self.0.ranges.lock() = Some(answer.partial);
+                    }
+                    return Ok(Transfer { answer, fetch: self.clone(), _slot: held });
+                }
+                Err(error) => self.note(error),
+            };
+            let error = self.too_many(error);
+            drop(held);
+            if Instant::now() >= deadline {
+                return Err(error);
+            }
+            self.recover(error, url, seen, &mut renewed, &mut retry).await?;
+        }
+    }
+
+    /// The length of the object at `url`, where the service tells it without sending bytes.
+    pub async fn length(&self, url: &Url) -> Result<Option<Length>> {
+        let mut retry = Retry::default();
+        let mut renewed = false;
+        loop {
+            self.wait_until_welcome().await?;
+            let _permit = self.0.slots.acquire().await?;
+            let seen = self.0.keyring.generation(url);
+            self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
+            let error = match self.0.backend.length(url).await {
+                Ok(length) => return Ok(length),
+                Err(error) => self.note(error),
+            };
+            drop(_permit);
+            self.recover(error, url, seen, &mut renewed, &mut retry).await?;
+        }
+    }
+
+    /// Reads a document of at most `limit` bytes. It takes no download slot.
+    ///
+    /// # Errors
+    /// As the status says; `Protocol` when it is longer than `limit`.
+    pub async fn document(&self, request: Request, limit: usize) -> Result<Document> {
+        let url = request.url.clone();
+        match timeout(DOCUMENT_LIMIT, self.document_with_retries(request, limit)).await {
+            Ok(result) => result,
+            Err(_) => fail(
+                ErrorKind::TimedOut,
+                format!("{}: {} did not arrive within {} s", self.service(), url.path(), DOCUMENT_LIMIT.as_secs()),
+            ),
+        }
+    }
+
+    async fn document_with_retries(&self, request: Request, limit: usize) -> Result<Document> {
+        let mut retry = Retry::default();
+        let mut renewed = false;
+        loop {
+            self.wait_until_welcome().await?;
+            let permit = self.0.documents.acquire().await;
+            let seen = self.0.keyring.generation(&request.url);
+            self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
+            let error = match self.exchange(request.clone(), limit).await {
+                Ok(document) => return Ok(document),
+                Err(error) => self.note(error),
+            };
+            drop(permit);
+            self.recover(error, &request.url, seen, &mut renewed, &mut retry).await?;
+        }
+    }
+
+    async fn exchange(&self, request: Request, limit: usize) -> Result<Document> {
+        let what = format!("{}: {}", self.service(), request.url.path());
+        let response = self.0.backend.transport().send(request).await?;
+        if !response.status.is_success() {
+            return Err(status_error(response.status, &response.headers, &what, &response.url));
+        }
+        let (url, version) = (response.url.clone(), crate::backend::answer::validator(&response.headers));
+        let bytes = response.read_bounded(limit).await?;
+        self.0.traffic.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Ok(Document { bytes, url, version })
+    }
+
+    /// Waits out a pause that the service asked for, or fails when it is longer than a reader waits.
+    async fn wait_until_welcome(&self) -> Result<()> {
+        let pause = self.0.not_before.lock().clone();
+        if let Some((instant, error)) = pause {
+            let left = instant.saturating_duration_since(Instant::now());
+            if left > LONGEST_WAIT {
+                return Err(error);
+            }
+            sleep_until(instant).await;
+        }
+        Ok(())
+    }
+
+    /// Either mends what went wrong and returns for another try, or gives the error up.
+    async fn recover(
+        &self,
+        error: Error,
+        url: &Url,
+        seen: u64,
+        renewed: &mut bool,
+        retry: &mut Retry,
+    ) -> Result<()> {
+        if error.kind() == ErrorKind::LoginRejected && !*renewed {
+            *renewed = true;
+            return self.0.credentials.renew(url, seen).await;
+        }
+        match retry.after(&error) {
+            Some(delay) => {
+                tracing::debug!(service = self.service(), ?delay, "trying again: {error}");
+                sleep(delay).await;
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    fn no_answer(&self, url: &Url) -> Error {
+        let limit = BEGIN_LIMIT.as_secs();
+        Error::new(
+            ErrorKind::TimedOut,
+            format!("{}: no answer for {} within {limit} s", self.service(), url.path()),
+        )
+    }
+
+    fn note(&self, error: Error) -> Error {
+        self.0.traffic.failures.fetch_add(1, Ordering::Relaxed);
+        if let Some(wait) = error.wait() {
+            *self.0.not_before.lock() = Some((Instant::now() + wait, error.clone()));
+        }
+        error
+    }
+
+    /// The service had too many downloads at once: ask for fewer, and come back.
+    fn too_many(&self, error: Error) -> Error {
+        let others = self.0.slots.usage().0 > 1;
+        let error = match error.kind() {
+            ErrorKind::Forbidden if others && self.0.backend.forbids_when_busy() => {
+                error.reclassify(ErrorKind::Busy)
+            }
+            _ => error,
+        };
+        if error.kind() == ErrorKind::Busy {
+            self.0.slots.narrow();
+        }
+        error
+    }
+}

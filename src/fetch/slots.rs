@@ -1,0 +1,243 @@
+//! How many transfers may run at once, as values that are released by drop.
+//!
+//! Cache-A allows two downloads per *user*, whatever the number of mounts, commands and processes
+//! (protocol.md 3.4). So a slot is two things: a permit of this process, handed out in order of asking,
+//! and a locked file in a directory that all processes of the user share. The kernel drops the lock of a
+//! process that dies, so a crash never leaks a slot.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+
+use crate::error::{Error, ErrorKind, Result, fail};
+
+/// How long the service is asked for less after it said that there was too much (contract.md 4.2).
+const NARROWED: Duration = Duration::from_secs(60);
+/// Pauses between looks at the lock files of other processes: first, and longest.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+/// Where slots come from: this process, or all processes of the user; later all machines.
+pub trait Slots: Send + Sync {
+    /// Waits for a slot in order of asking. Fails with `TimedOut` after the queue limit.
+    fn acquire(&self) -> BoxFuture<'_, Result<Slot>>;
+    /// A slot for reading ahead, if one is free now. All slots but one may be held this way, so that a
+    /// reader never finds them all taken by guesses.
+    fn spare(&self) -> Option<Slot>;
+    /// The service complained about too many: allow one at a time for a minute.
+    fn narrow(&self);
+    /// Slots in use and slots there are.
+    fn usage(&self) -> (usize, usize);
+}
+
+/// The right to run one transfer, until dropped.
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+    _lock: Option<File>,
+    ahead: Option<Arc<AtomicUsize>>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(ahead) = &self.ahead {
+            ahead.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Slots of this process, and of all processes that share `directory` if one is given.
+pub struct UserSlots {
+    permits: Arc<Semaphore>,
+    count: usize,
+    ahead: Arc<AtomicUsize>,
+    narrowed: Arc<AtomicUsize>,
+    directory: Option<PathBuf>,
+    queue_limit: Duration,
+}
+
+impl UserSlots {
+    /// `count` slots in this process only.
+    pub fn local(count: usize, queue_limit: Duration) -> Self {
+        let count = count.max(1);
+        Self {
+            permits: Arc::new(Semaphore::new(count)),
+            count,
+            ahead: Arc::default(),
+            narrowed: Arc::default(),
+            directory: None,
+            queue_limit,
+        }
+    }
+
+    /// `count` slots over all processes that name the same `directory` (made 0700 when missing).
+    pub fn shared(count: usize, directory: PathBuf, queue_limit: Duration) -> Result<Self> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(|error| {
+            Error::new(
+                ErrorKind::Configuration,
+                format!("cannot make the directory of download slots {}: {error}", directory.display()),
+            )
+        })?;
+        Ok(Self { directory: Some(directory), ..Self::local(count, queue_limit) })
+    }
+
+    /// One of the lock files, if any is free. Trouble with the files themselves does not stop reading:
+    /// the limit then holds for this process alone.
+    fn lock(&self) -> Locked {
+        let Some(directory) = &self.directory else { return Locked::Unshared };
+        for index in 0..self.count {
+            let opened = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(directory.join(index.to_string()));
+            let Ok(file) = opened else { return Locked::Unshared };
+            match file.try_lock() {
+                Ok(()) => return Locked::Here(file),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(_)) => return Locked::Unshared,
+            }
+        }
+        Locked::AllTaken
+    }
+}
+
+enum Locked {
+    Here(File),
+    Unshared,
+    AllTaken,
+}
+
+impl Slots for UserSlots {
+    fn acquire(&self) -> BoxFuture<'_, Result<Slot>> {
+        let waiting = async {
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                return fail(ErrorKind::Internal, "the download slots are closed");
+            };
+            let mut pause = LOOK.0;
+            loop {
+                let lock = match self.lock() {
+                    Locked::Here(file) => Some(file),
+                    Locked::Unshared => None,
+                    Locked::AllTaken => {
+                        sleep(pause).await;
+                        pause = (pause * 2).min(LOOK.1);
+                        continue;
+                    }
+                };
+                return Ok(Slot { _permit: permit, _lock: lock, ahead: None });
+            }
+        };
+        Box::pin(async move {
+            match timeout(self.queue_limit, waiting).await {
+                Ok(slot) => slot,
+                Err(_) => fail(
+                    ErrorKind::TimedOut,
+                    format!("no download slot became free within {} s", self.queue_limit.as_secs()),
+                ),
+            }
+        })
+    }
+
+    fn spare(&self) -> Option<Slot> {
+        let held = self.ahead.fetch_add(1, Ordering::AcqRel);
+        let taken = (held + 1 < self.count)
+            .then(|| Arc::clone(&self.permits).try_acquire_owned().ok())
+            .flatten()
+            .and_then(|permit| match self.lock() {
+                Locked::Here(file) => Some((permit, Some(file))),
+                Locked::Unshared => Some((permit, None)),
+                Locked::AllTaken => None,
+            });
+        match taken {
+            Some((permit, lock)) => {
+                Some(Slot { _permit: permit, _lock: lock, ahead: Some(Arc::clone(&self.ahead)) })
+            }
+            None => {
+                self.ahead.fetch_sub(1, Ordering::AcqRel);
+                None
+            }
+        }
+    }
+
+    fn narrow(&self) {
+        if self.count < 2 || self.narrowed.swap(1, Ordering::AcqRel) == 1 {
+            return;
+        }
+        let (permits, narrowed) = (Arc::clone(&self.permits), Arc::clone(&self.narrowed));
+        let surplus = u32::try_from(self.count - 1).unwrap_or(u32::MAX);
+        tokio::spawn(async move {
+            let held = permits.acquire_many_owned(surplus).await;
+            sleep(NARROWED).await;
+            narrowed.store(0, Ordering::Release);
+            drop(held);
+        });
+    }
+
+    fn usage(&self) -> (usize, usize) {
+        (self.count.saturating_sub(self.permits.available_permits()), self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(900);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_third_transfer_waits_for_the_first_to_be_dropped() {
+        let slots = UserSlots::local(2, LONG);
+        let first = slots.acquire().await.unwrap();
+        let _second = slots.acquire().await.unwrap();
+        assert!(timeout(Duration::from_secs(5), slots.acquire()).await.is_err());
+        drop(first);
+        slots.acquire().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_ends_at_the_queue_limit() {
+        let slots = UserSlots::local(1, Duration::from_secs(3));
+        let _held = slots.acquire().await.unwrap();
+        assert_eq!(slots.acquire().await.err().map(|e| e.kind()), Some(ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_processes_share_the_lock_files() {
+        let directory = tempfile::tempdir().unwrap();
+        let here = UserSlots::shared(2, directory.path().join("slots"), LONG).unwrap();
+        let there = UserSlots::shared(2, directory.path().join("slots"), LONG).unwrap();
+        let one = here.acquire().await.unwrap();
+        let _two = there.acquire().await.unwrap();
+        assert!(here.spare().is_none() && there.spare().is_none());
+        assert!(timeout(Duration::from_secs(2), there.acquire()).await.is_err());
+        drop(one);
+        there.acquire().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn reading_ahead_leaves_one_slot_and_gives_its_own_back() {
+        let slots = UserSlots::local(2, LONG);
+        let ahead = slots.spare().unwrap();
+        assert!(slots.spare().is_none());
+        drop(ahead);
+        assert!(slots.spare().is_some());
+        assert!(UserSlots::local(1, LONG).spare().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_complaint_narrows_to_one_for_a_minute() {
+        let slots = UserSlots::local(2, LONG);
+        slots.narrow();
+        tokio::task::yield_now().await;
+        let _one = slots.acquire().await.unwrap();
+        assert!(timeout(Duration::from_secs(30), slots.acquire()).await.is_err());
+        assert!(timeout(Duration::from_secs(31), slots.acquire()).await.is_ok());
+    }
+}

@@ -1,0 +1,190 @@
+//! What exists remotely, as directories and files: one small type per level.
+//!
+//! A [`Directory`] looks a name up and lists. Looking up never lists more than it must; a listing is a
+//! snapshot with stable order. Directories are light keys into shared, cached catalogues, so they may be
+//! made anew at every lookup.
+
+pub mod cache_a;
+pub mod cache_b;
+pub mod name;
+pub mod static_tree;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::error::Result;
+use crate::store::Remote;
+
+/// Names and values of extended attributes.
+pub type Attributes = Vec<(String, Bytes)>;
+
+/// A level of the tree.
+pub trait Directory: Send + Sync {
+    /// What `name` stands for.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing does; whatever the service met otherwise.
+    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>>;
+
+    /// Everything in it.
+    fn list(&self) -> BoxFuture<'_, Result<Listing>>;
+
+    /// How long a name that was not found stays unfound without asking again.
+    fn absent_for(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    /// How long what it says of its names holds; `None` for as long as the mount is set to.
+    fn holds_for(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Whether its listing can never change while the mount lives: the kernel may then keep it.
+    fn is_fixed(&self) -> bool {
+        false
+    }
+
+    /// Sensing or creation time, if it has one.
+    fn time(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Its extended attributes; answered from memory.
+    fn attributes(&self) -> Attributes {
+        Attributes::new()
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone)]
+pub enum Node {
+    /// A directory.
+    Directory(Arc<dyn Directory>),
+    /// A file.
+    File(Arc<FileNode>),
+}
+
+/// A file and where its bytes come from.
+pub struct FileNode {
+    /// Where its bytes come from.
+    pub content: Content,
+    /// Its time of last change, as far as known.
+    pub time: Option<Timestamp>,
+    /// Its extended attributes, beside those of the cache.
+    pub attributes: Attributes,
+}
+
+/// Where a file's bytes come from.
+pub enum Content {
+    /// Held: a document that was fetched or written here.
+    Bytes(Bytes),
+    /// Made anew at every open.
+    Live(Box<dyn Fn() -> Bytes + Send + Sync>),
+    /// Fetched when read.
+    Remote(Remote),
+}
+
+impl Node {
+    /// A directory node.
+    pub fn directory(directory: impl Directory + 'static) -> Self {
+        Self::Directory(Arc::new(directory))
+    }
+
+    /// A file whose bytes are held.
+    pub fn bytes(bytes: impl Into<Bytes>, time: Option<Timestamp>) -> Self {
+        let content = Content::Bytes(bytes.into());
+        Self::File(Arc::new(FileNode { content, time, attributes: Attributes::new() }))
+    }
+
+    /// A file that is fetched when read.
+    pub fn remote(remote: Remote, time: Option<Timestamp>, attributes: Attributes) -> Self {
+        Self::File(Arc::new(FileNode { content: Content::Remote(remote), time, attributes }))
+    }
+
+    /// Directory or file, for listings.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Directory(_) => Kind::Directory,
+            Self::File(_) => Kind::File,
+        }
+    }
+}
+
+/// Directory or file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A file.
+    File,
+}
+
+/// One name in a listing.
+#[derive(Clone)]
+pub struct Entry {
+    /// The name.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: Kind,
+    /// The node itself where it is at hand: listings with attributes then need no lookup.
+    pub node: Option<Node>,
+}
+
+impl Entry {
+    /// A name whose node is made at lookup.
+    pub fn named(name: impl Into<Arc<str>>, kind: Kind) -> Self {
+        Self { name: name.into(), kind, node: None }
+    }
+
+    /// A name with its node.
+    pub fn of(name: impl Into<Arc<str>>, node: Node) -> Self {
+        Self { name: name.into(), kind: node.kind(), node: Some(node) }
+    }
+}
+
+/// A snapshot of a directory's names. The names of `generated` come from arithmetic, one at a time, so that
+/// half a million of them take no memory.
+#[derive(Clone, Default)]
+pub struct Listing {
+    fixed: Arc<[Entry]>,
+    generated: Option<(u64, Arc<dyn Fn(u64) -> Option<Entry> + Send + Sync>)>,
+}
+
+impl Listing {
+    /// These names, in this order.
+    pub fn of(entries: Vec<Entry>) -> Self {
+        Self { fixed: entries.into(), generated: None }
+    }
+
+    /// And behind them `count` more, made by `entry` from their number.
+    #[must_use]
+    pub fn and(mut self, count: u64, entry: impl Fn(u64) -> Option<Entry> + Send + Sync + 'static) -> Self {
+        self.generated = Some((count, Arc::new(entry)));
+        self
+    }
+
+    /// The entry at `position`; `None` behind the last.
+    pub fn get(&self, position: u64) -> Option<Entry> {
+        let fixed = self.fixed.len() as u64;
+        if position < fixed {
+            return self.fixed.get(usize::try_from(position).ok()?).cloned();
+        }
+        let (count, entry) = self.generated.as_ref()?;
+        let number = position - fixed;
+        if number < *count { entry(number) } else { None }
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> u64 {
+        self.fixed.len() as u64 + self.generated.as_ref().map_or(0, |(count, _)| *count)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,99 @@
+//! Directories whose names are all known: the root, `.dcmsfs`, the inside of a product.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+
+use crate::error::{ErrorKind, Result, fail};
+use crate::namespace::{Attributes, Directory, Entry, Listing, Node};
+
+/// A directory that holds its nodes.
+#[derive(Clone, Default)]
+pub struct StaticDirectory {
+    nodes: Arc<BTreeMap<Arc<str>, Node>>,
+    time: Option<Timestamp>,
+    attributes: Arc<Attributes>,
+}
+
+impl StaticDirectory {
+    /// A directory of these nodes, listed in the order of their names.
+    pub fn of<N: Into<Arc<str>>>(nodes: impl IntoIterator<Item = (N, Node)>) -> Self {
+        let nodes = nodes.into_iter().map(|(name, node)| (name.into(), node)).collect();
+        Self { nodes: Arc::new(nodes), time: None, attributes: Arc::default() }
+    }
+
+    /// A tree from files with relative paths, all directories with the same time. A path that is a
+    /// directory of another one gives way to it.
+    pub fn tree(files: impl IntoIterator<Item = (String, Node)>, time: Option<Timestamp>) -> Self {
+        let mut level: BTreeMap<Arc<str>, Node> = BTreeMap::new();
+        let mut below: BTreeMap<String, Vec<(String, Node)>> = BTreeMap::new();
+        for (path, node) in files {
+            match path.split_once('/') {
+                Some((first, rest)) => {
+                    below.entry(first.to_owned()).or_default().push((rest.to_owned(), node));
+                }
+                None => {
+                    level.insert(path.into(), node);
+                }
+            }
+        }
+        for (name, files) in below {
+            level.insert(name.into(), Node::directory(Self::tree(files, time)));
+        }
+        Self { nodes: Arc::new(level), time, attributes: Arc::default() }
+    }
+
+    /// The same directory with extended attributes.
+    #[must_use]
+    pub fn with_attributes(self, attributes: Attributes) -> Self {
+        Self { attributes: Arc::new(attributes), ..self }
+    }
+}
+
+impl Directory for StaticDirectory {
+    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
+        Box::pin(async move {
+            match self.nodes.get(name) {
+                Some(node) => Ok(node.clone()),
+                None => fail(ErrorKind::NotFound, format!("there is no {name} here")),
+            }
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Listing>> {
+        Box::pin(async {
+            let entry = |(name, node): (&Arc<str>, &Node)| Entry::of(Arc::clone(name), node.clone());
+            Ok(Listing::of(self.nodes.iter().map(entry).collect()))
+        })
+    }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
+
+    fn time(&self) -> Option<Timestamp> {
+        self.time
+    }
+
+    fn attributes(&self) -> Attributes {
+        self.attributes.as_ref().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tree_is_made_of_paths() {
+        let file = || Node::bytes("x", None);
+        let paths = ["MTD.xml", "GRANULE/L2A/IMG/B02.jp2", "GRANULE/L2A/IMG/B03.jp2", "GRANULE/MTD.xml"];
+        let tree = StaticDirectory::tree(paths.map(|path| (path.to_owned(), file())), None);
+        assert_eq!(tree.list().await.unwrap().len(), 2);
+        let Node::Directory(granule) = tree.lookup("GRANULE").await.unwrap() else { panic!("not a directory") };
+        assert_eq!(granule.list().await.unwrap().len(), 2);
+        assert_eq!(granule.lookup("x").await.err().map(|e| e.kind()), Some(ErrorKind::NotFound));
+    }
+}

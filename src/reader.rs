@@ -1,0 +1,5 @@
+//! Which blocks a read needs and which would be good to have next: pure decisions, no I/O.
+
+pub mod cursor;
+
+pub use cursor::Cursors;

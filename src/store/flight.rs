@@ -1,0 +1,288 @@
+//! One transfer: from the first request to the last block, over broken bodies and changed minds.
+//!
+//! A transfer asks for a run of blocks. A server that ignores the range sends the object from its first
+//! byte: then the transfer becomes the object's *stream* and hands out every block that passes. A body that
+//! breaks is continued at the missing byte; where the server has no ranges the stream begins again, once,
+//! and compares the bytes that it has already handed out.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::{sleep, timeout};
+
+use crate::backend::Ask;
+use crate::error::{Error, ErrorKind, Result, fail};
+use crate::fetch::Transfer;
+use crate::fetch::retry::Retry;
+use crate::fetch::slots::Slot;
+use crate::object::ByteRange;
+use crate::store::object::Object;
+use crate::store::{Access, BLOCK};
+
+/// A body of at most this many bytes is read to its end even if only its length was wanted.
+const KEPT: u64 = 256 * 1024;
+/// How long a transfer that nobody reads from holds its slot.
+const PROBE_PATIENCE: Duration = Duration::from_millis(300);
+const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a transfer ended when nothing went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// All that was asked for has been handed out.
+    Complete,
+    /// Nobody wanted the rest.
+    Released,
+}
+
+/// What stops one attempt.
+enum Break {
+    /// No answer at all: `fetch` has tried again already.
+    Refused(Error),
+    /// The body broke.
+    Body(Error),
+}
+
+/// A transfer on its way.
+pub(super) struct Flight {
+    object: Arc<Object>,
+    id: u64,
+    /// The blocks asked for; `None` for the whole object.
+    asked: Option<Range<u64>>,
+    probe: bool,
+    /// The block being put together, its number, and the next byte in the object.
+    partial: BytesMut,
+    block: u64,
+    /// Checksum of a stream's bytes from 0 to the next byte.
+    passed: u32,
+    streaming: bool,
+    settled: bool,
+}
+
+impl Drop for Flight {
+    /// A transfer that panics or dies with the runtime must not leave readers waiting.
+    fn drop(&mut self) {
+        if !self.settled {
+            let gone = fail(ErrorKind::Internal, "a transfer ended unexpectedly");
+            self.object.finish(self.id, &gone);
+        }
+    }
+}
+
+impl Flight {
+    pub(super) fn new(object: Arc<Object>, id: u64, asked: Option<Range<u64>>, probe: bool) -> Self {
+        let block = asked.as_ref().map_or(0, |blocks| blocks.start);
+        let streaming = asked.is_none();
+        let partial = BytesMut::new();
+        Self { object, id, asked, probe, partial, block, passed: 0, streaming, settled: false }
+    }
+
+    /// Brings what was asked for, and settles everything that was promised.
+    pub(super) async fn run(mut self, slot: Option<Slot>) {
+        let end = self.bring(slot).await;
+        if let Err(error) = &end {
+            tracing::debug!(path = self.object.remote.url.path(), "transfer failed: {error}");
+        }
+        self.settled = true;
+        self.object.finish(self.id, &end);
+    }
+
+    async fn bring(&mut self, mut slot: Option<Slot>) -> Result<End> {
+        let mut retry = Retry::default();
+        let mut restarted = false;
+        loop {
+            let before = self.position();
+            match self.attempt(slot.take()).await {
+                Ok(end) => return Ok(end),
+                Err(Break::Refused(error)) => return Err(error),
+                Err(Break::Body(error)) => {
+                    if self.position() > before {
+                        retry = Retry::default();
+                    }
+                    // Without ranges each further try costs the whole object again.
+                    let costly = self.streaming && self.object.remote.fetch.ranges() == Some(false);
+                    if costly && std::mem::replace(&mut restarted, true) {
+                        return Err(error);
+                    }
+                    let Some(delay) = retry.after(&error) else { return Err(error) };
+                    sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    /// The next byte of the object that is needed.
+    fn position(&self) -> u64 {
+        self.block * BLOCK + self.partial.len() as u64
+    }
+
+    fn ask(&self) -> Ask {
+        let length = self.object.known_length();
+        let range = match (&self.asked, self.position()) {
+            (Some(blocks), from) => {
+                Some(ByteRange::new(from, (blocks.end * BLOCK).min(length.unwrap_or(u64::MAX))))
+            }
+            // A stream that broke goes on where it was, if the server can.
+            (None, from) if from > 0 && self.object.remote.fetch.ranges() != Some(false) => {
+                length.map(|length| ByteRange::new(from, length))
+            }
+            (None, _) => None,
+        };
+        // A part that is the whole object is asked for as the published tools do: without `Range`. Before
+        // the first answer with a part it is asked for all the same, to learn whether the server can.
+        let whole = range.is_some_and(|range| range.start == 0 && Some(range.end) == length);
+        let known = self.object.remote.fetch.ranges().is_some();
+        Ask { range: range.filter(|_| !(whole && known)), version: self.object.version() }
+    }
+
+    async fn attempt(&mut self, slot: Option<Slot>) -> std::result::Result<End, Break> {
+        let ask = self.ask();
+        let object = Arc::clone(&self.object);
+        let begun = object.remote.fetch.begin(&object.remote.url, &ask, slot).await;
+        let mut transfer = begun.map_err(Break::Refused)?;
+        object.learn(&transfer.answer).map_err(Break::Refused)?;
+        let mut compare = None;
+        if !transfer.answer.partial {
+            if !self.streaming {
+                if !object.becomes_stream(self.id) {
+                    return Ok(End::Complete);
+                }
+                self.streaming = true;
+                self.asked = None;
+                (self.block, self.passed) = (0, 0);
+                self.partial.clear();
+            }
+            compare = Some(Compare { left: self.position(), sum: 0, expected: self.passed });
+        }
+        while let Some(bytes) = transfer.chunk().await.map_err(Break::Body)? {
+            let fresh = match &mut compare {
+                Some(compare) => compare.skip(bytes).map_err(Break::Refused)?,
+                None => bytes,
+            };
+            self.take_in(fresh);
+            if let Some(end) = self.hold_back(&transfer).await {
+                return Ok(end);
+            }
+        }
+        self.last_block(&transfer)?;
+        Ok(End::Complete)
+    }
+
+    /// Puts arrived bytes into blocks and hands out each block that is full.
+    fn take_in(&mut self, mut bytes: Bytes) {
+        if self.streaming {
+            self.passed = crc32c::crc32c_append(self.passed, &bytes);
+        }
+        while !bytes.is_empty() {
+            let room = usize::try_from(BLOCK).unwrap_or(usize::MAX) - self.partial.len();
+            let piece = bytes.split_to(room.min(bytes.len()));
+            if self.partial.is_empty() {
+                self.partial.reserve(usize::try_from(BLOCK).unwrap_or(0));
+            }
+            self.partial.extend_from_slice(&piece);
+            if self.partial.len() as u64 == BLOCK {
+                self.hand_out();
+            }
+        }
+    }
+
+    fn hand_out(&mut self) {
+        let full = self.partial.split().freeze();
+        self.object.publish(self.block, full, self.id);
+        self.block += 1;
+    }
+
+    /// The body has ended: the object's last block may be a short one, and its length is now known.
+    fn last_block(&mut self, transfer: &Transfer) -> std::result::Result<(), Break> {
+        let position = self.position();
+        let length = transfer.answer.total.or(self.object.known_length()).unwrap_or(position);
+        let path = self.object.remote.url.path();
+        let asked_end = self.asked.as_ref().map_or(length, |blocks| length.min(blocks.end * BLOCK));
+        if position < asked_end {
+            let message = format!("{path}: the body ended {} bytes too early", asked_end - position);
+            return Err(Break::Body(Error::new(ErrorKind::Unavailable, message)));
+        }
+        if position > length {
+            let message = format!("{path} has {position} bytes on the server, not {length}");
+            return Err(Break::Refused(Error::new(ErrorKind::Changed, message)));
+        }
+        if position == length {
+            if self.object.known_length().is_none() {
+                self.object.ended_at(length);
+            }
+            if !self.partial.is_empty() {
+                self.hand_out();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits while nobody wants what comes next, so that a look at a length does not download a file and a
+    /// stream does not push out of memory what has not been read. `Some` when the wait was in vain.
+    async fn hold_back(&self, transfer: &Transfer) -> Option<End> {
+        let position = self.position();
+        let wanted = self.object.wanted();
+        if self.probe && wanted.is_none() && self.streaming {
+            let small = transfer.answer.total.is_some_and(|total| total <= KEPT);
+            if small || (position < KEPT && self.object.remote.access == Access::Whole) {
+                return None;
+            }
+            return self.object_wanted(PROBE_PATIENCE, None).await;
+        }
+        let window = self.object.memory_capacity() / 2;
+        let fits = self.object.known_length().is_some_and(|length| length <= window);
+        if self.streaming && !fits && position > (wanted.unwrap_or(0) + 1) * BLOCK + window {
+            return self.object_wanted(STREAM_PATIENCE, wanted).await;
+        }
+        None
+    }
+
+    async fn object_wanted(&self, patience: Duration, before: Option<u64>) -> Option<End> {
+        let moved = async {
+            while self.object.wanted() == before {
+                // The short wait covers a reader who asks between the look and the wait.
+                let _ = timeout(Duration::from_millis(50), self.object.interest()).await;
+            }
+        };
+        timeout(patience, moved).await.err().map(|_| End::Released)
+    }
+}
+
+/// Skips the bytes that an earlier, broken body has already brought, and checks that they are the same.
+struct Compare {
+    left: u64,
+    sum: u32,
+    expected: u32,
+}
+
+impl Compare {
+    fn skip(&mut self, mut bytes: Bytes) -> Result<Bytes> {
+        if self.left == 0 {
+            return Ok(bytes);
+        }
+        let known = bytes.split_to(usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len()));
+        self.sum = crc32c::crc32c_append(self.sum, &known);
+        self.left -= known.len() as u64;
+        if self.left == 0 && self.sum != self.expected {
+            return fail(ErrorKind::Changed, "the server sent other bytes than before the connection broke");
+        }
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_body_must_begin_like_the_first() {
+        let compare = |bytes: &'static [u8]| {
+            let mut compare = Compare { left: 3, sum: 0, expected: crc32c::crc32c(b"abc") };
+            compare.skip(Bytes::from_static(&bytes[..2]))?;
+            compare.skip(Bytes::from_static(&bytes[2..]))
+        };
+        assert_eq!(compare(b"abcdef").unwrap().as_ref(), b"def");
+        assert_eq!(compare(b"abXdef").unwrap_err().kind(), ErrorKind::Changed);
+    }
+}
