@@ -1,2 +1,9 @@
 //! The thin binary: parse, run, exit code.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    dcmsfs::run::run(dcmsfs::cli::Cli::parse())
+}

@@ -4,9 +4,9 @@
 //! snapshot with stable order. Directories are light keys into shared, cached catalogues, so they may be
 //! made anew at every lookup.
 
-pub mod cache_a;
-pub mod cache_b;
-pub mod name;
+
+
+
 pub mod static_tree;
 
 use std::sync::Arc;
@@ -29,6 +29,12 @@ pub trait Directory: Send + Sync {
     /// # Errors
     /// `NotFound` when nothing does; whatever the service met otherwise.
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>>;
+
+    /// The same if no service need be asked for it; `None`: use [`Directory::lookup`].
+    fn at_hand(&self, name: &str) -> Option<Result<Node>> {
+        let _ = name;
+        None
+    }
 
     /// Everything in it.
     fn list(&self) -> BoxFuture<'_, Result<Listing>>;

@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fetch::Fetch;
 use crate::object::{ByteRange, ObjectId};
 use crate::store::claim::Claimed;
@@ -107,6 +107,11 @@ impl Store {
     pub fn known_length(&self, remote: &Remote) -> Option<u64> {
         let learnt = self.0.objects.lock().peek(&remote.id).and_then(|object| object.known_length());
         learnt.or(remote.length)
+    }
+
+    /// What the last transfer of `remote` met, if it failed a moment ago.
+    pub fn last_error(&self, remote: &Remote) -> Option<Error> {
+        self.0.objects.lock().peek(&remote.id)?.last_error()
     }
 
     /// The bytes of `range` if all of them are in memory: for answers in place.

@@ -45,6 +45,13 @@ impl StaticDirectory {
         Self { nodes: Arc::new(level), time, attributes: Arc::default() }
     }
 
+    fn find(&self, name: &str) -> Result<Node> {
+        match self.nodes.get(name) {
+            Some(node) => Ok(node.clone()),
+            None => fail(ErrorKind::NotFound, format!("there is no {name} here")),
+        }
+    }
+
     /// The same directory with extended attributes.
     #[must_use]
     pub fn with_attributes(self, attributes: Attributes) -> Self {
@@ -54,12 +61,11 @@ impl StaticDirectory {
 
 impl Directory for StaticDirectory {
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
-        Box::pin(async move {
-            match self.nodes.get(name) {
-                Some(node) => Ok(node.clone()),
-                None => fail(ErrorKind::NotFound, format!("there is no {name} here")),
-            }
-        })
+        Box::pin(async move { self.find(name) })
+    }
+
+    fn at_hand(&self, name: &str) -> Option<Result<Node>> {
+        Some(self.find(name))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {

@@ -10,7 +10,7 @@ use crate::store::{BLOCK, Plan, covering};
 
 /// Runs that are followed at once in one file.
 const CURSORS: usize = 4;
-/// A read continues a run if it begins at most this far before or behind the run's end.
+/// A read continues a run if it ends at most so far before the run's end, or begins so far behind it.
 const BACK: u64 = 256 * 1024;
 const FORWARD: u64 = 512 * 1024;
 /// The longest window.
@@ -43,7 +43,7 @@ impl Cursors {
 
     fn follow(&mut self, range: ByteRange) -> Run {
         let continues =
-            |run: &Run| range.start + BACK >= run.end && range.start <= run.end.saturating_add(FORWARD);
+            |run: &Run| range.end.saturating_add(BACK) >= run.end && range.start <= run.end.saturating_add(FORWARD);
         let run = match self.runs.iter().position(continues) {
             Some(index) => {
                 let run = self.runs.remove(index);

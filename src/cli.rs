@@ -1,0 +1,163 @@
+//! The flags as typed. Parsing does no I/O, so `--help` and `--version` always work.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Mounts the DestinE Data Cache as local, read-only directories: Sentinel products by date and tile, climate
+/// and ERA5 Zarr stores by name. Any program that opens a path can use them.
+///
+/// Begin with `dcmsfs demo`, which needs no account and no network. Then `dcmsfs login` once, and
+/// `dcmsfs /mnt/destine`.
+#[derive(Debug, Parser)]
+#[command(name = "dcmsfs", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(override_usage = "dcmsfs [OPTIONS] MOUNTPOINT\n       dcmsfs COMMAND")]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Examples:\n  \
+    dcmsfs demo                            try everything against a built-in stand-in\n  \
+    dcmsfs login                           once: DestinE user name and password\n  \
+    mkdir -p ~/destine && dcmsfs ~/destine\n  \
+    ls ~/destine/cache-a/SENTINEL-2/by-date/2024/09/24\n  \
+    dcmsfs status                          what is mounted, who is logged in, what is being fetched\n  \
+    dcmsfs unmount ~/destine")]
+pub struct Cli {
+    /// What to do other than mount.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The mount, when there is no command.
+    #[command(flatten)]
+    pub mount: MountArgs,
+}
+
+/// Options of a mount.
+#[derive(Clone, Debug, Default, Args)]
+pub struct MountArgs {
+    /// An existing, empty directory
+    #[arg(value_name = "MOUNTPOINT", required = true)]
+    pub mountpoint: Option<PathBuf>,
+    /// Stay in the foreground; log to the terminal
+    #[arg(short, long)]
+    pub foreground: bool,
+    /// Let other users of this machine read, on your account and quota
+    #[arg(long)]
+    pub allow_other: bool,
+    /// Root of the STAC API shown as cache-a
+    #[arg(long, value_name = "URL")]
+    pub cache_a_url: Option<String>,
+    /// Base address of the Zarr stores shown as cache-b
+    #[arg(long, value_name = "URL")]
+    pub cache_b_url: Option<String>,
+    /// Write the log to this file
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Say more in the log; twice for everything
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+    /// A mounted FUSE device that this process inherits (used by mount.dcmsfs)
+    #[arg(long, value_name = "N", hide = true)]
+    pub fuse_fd: Option<i32>,
+}
+
+/// Which settings to read.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigurationArgs {
+    /// Read this file instead of /etc/dcmsfs/config.toml and ~/.config/dcmsfs/config.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Everything but mounting.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Log in to DestinE; mounts that are running pick it up
+    Login(LoginArgs),
+    /// Forget the login
+    Logout(LogoutArgs),
+    /// Show what is mounted, who is logged in, and what is being fetched
+    Status(StatusArgs),
+    /// Unmount
+    Unmount(UnmountArgs),
+    /// Mount a built-in stand-in of the services: no account, no network
+    Demo(DemoArgs),
+}
+
+/// Options of `login`.
+#[derive(Clone, Debug, Args)]
+pub struct LoginArgs {
+    /// DestinE user name; asked for when missing
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Also write the Cache-B entry of ~/.netrc, for programs that read over HTTP
+    #[arg(long)]
+    pub netrc: bool,
+    /// Keep the password in the credentials file (mode 0600), so that a mount can log in again by itself
+    #[arg(long)]
+    pub keep_password: bool,
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+}
+
+/// Options of `logout`.
+#[derive(Clone, Debug, Args)]
+pub struct LogoutArgs {
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+}
+
+/// Options of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Only this mount; all of them when missing
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mountpoint: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `unmount`.
+#[derive(Clone, Debug, Args)]
+pub struct UnmountArgs {
+    /// Where it is mounted
+    #[arg(value_name = "MOUNTPOINT", required = true)]
+    pub mountpoint: PathBuf,
+    /// Also when in use: files that are open keep working until they are closed
+    #[arg(short, long)]
+    pub lazy: bool,
+}
+
+/// Options of `demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Where to mount; a new directory under /tmp when missing
+    #[arg(value_name = "MOUNTPOINT")]
+    pub mountpoint: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mount_point_or_a_command() {
+        let mount = Cli::try_parse_from(["dcmsfs", "-f", "--cache-a-url", "https://h/", "/mnt/x"]).unwrap();
+        assert_eq!(mount.mount.mountpoint.as_deref(), Some(std::path::Path::new("/mnt/x")));
+        let status = Cli::try_parse_from(["dcmsfs", "status", "--json"]).unwrap();
+        assert!(matches!(status.command, Some(Command::Status(StatusArgs { json: true, .. }))));
+        assert!(Cli::try_parse_from(["dcmsfs"]).is_err());
+    }
+}

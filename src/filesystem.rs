@@ -1,0 +1,330 @@
+//! The filesystem in our own types: inodes, handles, attributes. It knows nothing of the kernel's protocol
+//! and is tested without a kernel.
+//!
+//! Every question has two forms. The one ending in `_now` answers from what is in memory and never waits;
+//! it is for the kernel's threads. The async one may ask a service.
+
+pub mod handles;
+pub mod inodes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::error::{ErrorKind, Result, fail};
+use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile};
+use crate::filesystem::inodes::{Inodes, inode_number};
+use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node};
+use crate::object::ByteRange;
+use crate::store::Store;
+
+/// The root's inode, as the kernel's protocol fixes it.
+pub const ROOT: u64 = 1;
+/// The longest name, in bytes (NAME_MAX). The kernel leaves the check to us (contract.md 2).
+pub const NAME_MAX: usize = 255;
+
+/// What `stat` shows of an inode.
+#[derive(Clone, Copy, Debug)]
+pub struct Stat {
+    /// The inode.
+    pub inode: u64,
+    /// Directory or file.
+    pub kind: Kind,
+    /// Bytes in it; 0 for directories.
+    pub size: u64,
+    /// Time of last change, where one is known.
+    pub time: Option<Timestamp>,
+}
+
+/// A name that was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// What it is.
+    pub stat: Stat,
+    /// How long the kernel may believe it.
+    pub ttl: Duration,
+}
+
+/// A name that was not found, and how long that holds.
+pub type Absent = Duration;
+
+/// An open file or directory, for the kernel to name in later calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// The handle's number.
+    pub handle: u64,
+    /// The kernel may keep pages (files) or names (directories) from earlier opens.
+    pub keep_cache: bool,
+    /// The content is made anew at each open: its size is not to be trusted, its pages not to be kept.
+    pub live: bool,
+}
+
+/// The filesystem. Clones share it.
+#[derive(Clone)]
+pub struct Filesystem(Arc<Inner>);
+
+struct Inner {
+    inodes: Inodes,
+    handles: Handles,
+    store: Store,
+    ttl: Duration,
+}
+
+impl Filesystem {
+    /// The tree below `root`; what it says holds for `ttl` unless a directory knows better.
+    pub fn new(root: Arc<dyn Directory>, store: Store, ttl: Duration) -> Self {
+        Self(Arc::new(Inner { inodes: Inodes::new(root), handles: Handles::default(), store, ttl }))
+    }
+
+    /// Looks `name` up, if no service need be asked. `None`: use [`Self::lookup`].
+    pub fn lookup_now(&self, parent: u64, name: &str) -> Option<Result<std::result::Result<Found, Absent>>> {
+        let directory = match self.directory(parent) {
+            Ok(directory) => directory,
+            Err(error) => return Some(Err(error)),
+        };
+        if name.len() > NAME_MAX {
+            return Some(fail(ErrorKind::NameTooLong, "the name is longer than 255 bytes"));
+        }
+        match directory.at_hand(name)? {
+            Ok(node) => {
+                let size = self.size_now(&node)?;
+                Some(Ok(Ok(self.enter(parent, name.into(), node, size, directory.as_ref()))))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(Ok(Err(directory.absent_for()))),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// Looks `name` up in directory `parent`; what is found counts as known to the kernel until forgotten.
+    ///
+    /// # Errors
+    /// What the service met; a missing name is not an error but how long it stays missing.
+    pub async fn lookup(&self, parent: u64, name: &str) -> Result<std::result::Result<Found, Absent>> {
+        let directory = self.directory(parent)?;
+        if name.len() > NAME_MAX {
+            return fail(ErrorKind::NameTooLong, "the name is longer than 255 bytes");
+        }
+        let looked_up: Result<(Node, u64)> = async {
+            let node = directory.lookup(name).await?;
+            let size = self.size(&node).await?;
+            Ok((node, size))
+        }
+        .await;
+        match looked_up {
+            Ok((node, size)) => Ok(Ok(self.enter(parent, name.into(), node, size, directory.as_ref()))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Err(directory.absent_for())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A listed entry as if it had been looked up, if that costs nothing; it must be forgotten again.
+    pub fn lookup_entry(&self, opened: &OpenDirectory, entry: &Entry) -> Option<Found> {
+        let node = entry.node.clone()?;
+        let size = self.size_now(&node)?;
+        let name = Arc::clone(&entry.name);
+        Some(self.enter(opened.inode, name, node, size, opened.directory.as_ref()))
+    }
+
+    /// The kernel dropped `count` of its references to `inode`.
+    pub fn forget(&self, inode: u64, count: u64) {
+        self.0.inodes.forget(inode, count);
+    }
+
+    /// What `stat` shows, if no service need be asked.
+    pub fn stat_now(&self, inode: u64) -> Option<Result<Found>> {
+        let node = match self.0.inodes.node(inode) {
+            Ok(node) => node,
+            Err(error) => return Some(Err(error)),
+        };
+        let size = self.size_now(&node)?;
+        Some(Ok(Found { stat: stat(inode, &node, size), ttl: self.0.ttl }))
+    }
+
+    /// What `stat` shows.
+    ///
+    /// # Errors
+    /// What the service met while the size was learnt.
+    pub async fn stat(&self, inode: u64) -> Result<Found> {
+        let node = self.0.inodes.node(inode)?;
+        let size = self.size(&node).await?;
+        Ok(Found { stat: stat(inode, &node, size), ttl: self.0.ttl })
+    }
+
+    /// Opens a file; asks no service.
+    ///
+    /// # Errors
+    /// `IsADirectory` for a directory.
+    pub fn open(&self, inode: u64) -> Result<Opened> {
+        let Node::File(file) = self.0.inodes.node(inode)? else {
+            return fail(ErrorKind::IsADirectory, "a directory cannot be read as a file");
+        };
+        let (open, version, live) = match &file.content {
+            Content::Bytes(bytes) => (OpenFile::Held(bytes.clone()), content_version(bytes), false),
+            Content::Live(make) => (OpenFile::Held(make()), 0, true),
+            Content::Remote(remote) => {
+                let object = self.0.store.object(remote);
+                let version = object.version_number();
+                (OpenFile::Remote { object, cursors: self.0.inodes.cursors(inode)? }, version, false)
+            }
+        };
+        let same = self.0.inodes.opened_version(inode, version);
+        Ok(Opened { handle: self.0.handles.add_file(open), keep_cache: same && !live, live })
+    }
+
+    /// The bytes of an open file that are at hand; `None`: use [`Self::read`].
+    pub fn read_now(&self, handle: u64, offset: u64, size: u32) -> Option<Result<Bytes>> {
+        let file = match self.0.handles.file(handle) {
+            Ok(file) => file,
+            Err(error) => return Some(Err(error)),
+        };
+        let range = ByteRange::new(offset, offset.saturating_add(size.into()));
+        match file.as_ref() {
+            OpenFile::Held(bytes) => Some(Ok(held(bytes, range))),
+            OpenFile::Remote { object, cursors } => {
+                object.known_length()?;
+                let plan = cursors.lock().plan(range);
+                self.0.store.ready(object, range, &plan).map(Ok)
+            }
+        }
+    }
+
+    /// Exactly the bytes of `offset..offset + size` that the file has (a short answer would read as the
+    /// file's end, contract.md 3.1).
+    ///
+    /// # Errors
+    /// What the transfer met; `Changed` when the file changed since it was opened.
+    pub async fn read(&self, handle: u64, offset: u64, size: u32) -> Result<Bytes> {
+        let file = self.0.handles.file(handle)?;
+        let range = ByteRange::new(offset, offset.saturating_add(size.into()));
+        match file.as_ref() {
+            OpenFile::Held(bytes) => Ok(held(bytes, range)),
+            OpenFile::Remote { object, cursors } => {
+                let plan = cursors.lock().plan(range);
+                self.0.store.read(object, range, &plan).await
+            }
+        }
+    }
+
+    /// Closes a file.
+    pub fn close(&self, handle: u64) {
+        self.0.handles.remove_file(handle);
+    }
+
+    /// Opens a directory; its listing is made at the first read and then frozen for this handle.
+    ///
+    /// # Errors
+    /// `NotADirectory` for a file.
+    pub fn open_directory(&self, inode: u64) -> Result<Opened> {
+        let directory = self.directory(inode)?;
+        let keep_cache = directory.is_fixed();
+        let parent = self.0.inodes.parent(inode);
+        let handle = self.0.handles.add_directory(OpenDirectory::new(inode, parent, directory));
+        Ok(Opened { handle, keep_cache, live: false })
+    }
+
+    /// An open directory.
+    ///
+    /// # Errors
+    /// `Internal` for a handle that was never given out.
+    pub fn opened_directory(&self, handle: u64) -> Result<Arc<OpenDirectory>> {
+        self.0.handles.directory(handle)
+    }
+
+    /// Closes a directory.
+    pub fn close_directory(&self, handle: u64) {
+        self.0.handles.remove_directory(handle);
+    }
+
+    /// All extended attributes of an inode, from memory.
+    ///
+    /// # Errors
+    /// `Internal` for an inode that the kernel does not hold.
+    pub fn attributes(&self, inode: u64) -> Result<Attributes> {
+        Ok(match self.0.inodes.node(inode)? {
+            Node::Directory(directory) => directory.attributes(),
+            Node::File(file) => self.file_attributes(&file),
+        })
+    }
+
+    fn file_attributes(&self, file: &FileNode) -> Attributes {
+        let mut attributes = file.attributes.clone();
+        if let Content::Remote(remote) = &file.content
+            && let Some(error) = self.0.store.last_error(remote)
+        {
+            attributes.push(("user.dcmsfs.last_error".into(), Bytes::from(error.message().to_owned())));
+        }
+        attributes
+    }
+
+    fn directory(&self, inode: u64) -> Result<Arc<dyn Directory>> {
+        match self.0.inodes.node(inode)? {
+            Node::Directory(directory) => Ok(directory),
+            Node::File(_) => fail(ErrorKind::NotADirectory, "not a directory"),
+        }
+    }
+
+    fn enter(&self, parent: u64, name: Arc<str>, node: Node, size: u64, directory: &dyn Directory) -> Found {
+        let inode = self.0.inodes.enter(parent, name, &node);
+        let ttl = directory.holds_for().unwrap_or(self.0.ttl);
+        Found { stat: stat(inode, &node, size), ttl }
+    }
+
+    fn size_now(&self, node: &Node) -> Option<u64> {
+        match node {
+            Node::Directory(_) => Some(0),
+            Node::File(file) => match &file.content {
+                Content::Bytes(bytes) => Some(bytes.len() as u64),
+                Content::Live(make) => Some(make().len() as u64),
+                Content::Remote(remote) => self.0.store.known_length(remote),
+            },
+        }
+    }
+
+    async fn size(&self, node: &Node) -> Result<u64> {
+        match (self.size_now(node), node) {
+            (Some(size), _) => Ok(size),
+            (None, Node::File(file)) => match &file.content {
+                Content::Remote(remote) => self.0.store.object(remote).length().await,
+                _ => Ok(0),
+            },
+            (None, Node::Directory(_)) => Ok(0),
+        }
+    }
+}
+
+impl OpenDirectory {
+    /// The inode that a listed name has or would have.
+    pub fn inode_of(&self, name: &str) -> u64 {
+        inode_number(self.inode, name)
+    }
+
+    /// The frozen listing, made at the first call.
+    ///
+    /// # Errors
+    /// What the service met; a later call tries again.
+    pub async fn listing(&self) -> Result<&Listing> {
+        self.listing.get_or_try_init(|| self.directory.list()).await
+    }
+}
+
+fn stat(inode: u64, node: &Node, size: u64) -> Stat {
+    let time = match node {
+        Node::Directory(directory) => directory.time(),
+        Node::File(file) => file.time,
+    };
+    Stat { inode, kind: node.kind(), size, time }
+}
+
+fn held(bytes: &Bytes, range: ByteRange) -> Bytes {
+    let range = range.clamp_to(bytes.len() as u64);
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
+    bytes.slice(at(range.start)..at(range.end))
+}
+
+/// Documents are few and small: their bytes are their version.
+fn content_version(bytes: &Bytes) -> u64 {
+    let digest = blake3::hash(bytes);
+    digest.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+}

@@ -1,0 +1,141 @@
+//! Inode numbers, and the nodes of those that the kernel holds.
+//!
+//! A number is computed from its parent's number and its name, so it is the same for the life of the mount
+//! whether the kernel forgot it in between or not, and a listed name needs no entry here. The table holds
+//! only what the kernel has looked up and not forgotten: nothing grows with what could be listed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::error::{ErrorKind, Result, fail};
+use crate::filesystem::ROOT;
+use crate::namespace::{Directory, Node};
+use crate::reader::Cursors;
+
+/// The inodes that the kernel knows.
+pub struct Inodes {
+    table: RwLock<HashMap<u64, Inode>>,
+}
+
+struct Inode {
+    node: Node,
+    parent: u64,
+    name: Arc<str>,
+    /// References of the kernel; the entry goes with the last.
+    lookups: u64,
+    /// The version that the kernel's pages were filled from.
+    opened_version: Option<u64>,
+    cursors: Arc<Mutex<Cursors>>,
+}
+
+impl Inodes {
+    /// A table that knows the root.
+    pub fn new(root: Arc<dyn Directory>) -> Self {
+        let root = Inode::new(Node::Directory(root), ROOT, "/".into());
+        Self { table: RwLock::new(HashMap::from([(ROOT, root)])) }
+    }
+
+    /// Counts one more reference to `name` in `parent` and gives its inode. What is known of an inode is
+    /// replaced by the newer `node`.
+    pub fn enter(&self, parent: u64, name: Arc<str>, node: &Node) -> u64 {
+        let mut table = self.table.write();
+        let mut number = inode_number(parent, &name);
+        // Two names with one number (a chance of 2^-64 a pair): the later one moves up.
+        while table.get(&number).is_some_and(|held| held.parent != parent || held.name != name) {
+            number = number.wrapping_add(1).max(ROOT + 1);
+        }
+        let inode = table.entry(number).or_insert_with(|| Inode::new(node.clone(), parent, name));
+        inode.node = node.clone();
+        inode.lookups += 1;
+        number
+    }
+
+    /// Takes back `count` references.
+    pub fn forget(&self, number: u64, count: u64) {
+        let mut table = self.table.write();
+        if let Some(inode) = table.get_mut(&number).filter(|_| number != ROOT) {
+            inode.lookups = inode.lookups.saturating_sub(count);
+            if inode.lookups == 0 {
+                table.remove(&number);
+            }
+        }
+    }
+
+    /// The node of an inode.
+    ///
+    /// # Errors
+    /// `Changed` for a number that the kernel does not hold.
+    pub fn node(&self, number: u64) -> Result<Node> {
+        self.with(number, |inode| inode.node.clone())
+    }
+
+    /// The parent of an inode; the root is its own.
+    pub fn parent(&self, number: u64) -> u64 {
+        self.table.read().get(&number).map_or(ROOT, |inode| inode.parent)
+    }
+
+    /// Where the reads of this file stand, shared by all its handles.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn cursors(&self, number: u64) -> Result<Arc<Mutex<Cursors>>> {
+        self.with(number, |inode| Arc::clone(&inode.cursors))
+    }
+
+    /// Notes that the file is opened in `version`; whether that was so the last time too.
+    pub fn opened_version(&self, number: u64, version: u64) -> bool {
+        let mut table = self.table.write();
+        table.get_mut(&number).is_some_and(|inode| inode.opened_version.replace(version) == Some(version))
+    }
+
+    fn with<T>(&self, number: u64, read: impl FnOnce(&Inode) -> T) -> Result<T> {
+        match self.table.read().get(&number) {
+            Some(inode) => Ok(read(inode)),
+            None => fail(ErrorKind::Changed, "the kernel named an inode that it does not hold"),
+        }
+    }
+
+    /// How many inodes the kernel holds.
+    pub fn count(&self) -> usize {
+        self.table.read().len()
+    }
+}
+
+impl Inode {
+    fn new(node: Node, parent: u64, name: Arc<str>) -> Self {
+        Self { node, parent, name, lookups: 0, opened_version: None, cursors: Arc::default() }
+    }
+}
+
+/// The number of `name` in the directory numbered `parent`; never 0 and never the root's.
+pub fn inode_number(parent: u64, name: &str) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&parent.to_le_bytes()).update(name.as_bytes());
+    let digest = hasher.finalize();
+    let number = digest.as_bytes().first_chunk().map_or(2, |first| u64::from_le_bytes(*first));
+    number.max(ROOT + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespace::static_tree::StaticDirectory;
+
+    #[test]
+    fn numbers_outlive_forgetting_and_the_table_does_not_grow() {
+        let inodes = Inodes::new(Arc::new(StaticDirectory::default()));
+        let file = Node::bytes("x", None);
+        let first = inodes.enter(ROOT, "a".into(), &file);
+        inodes.enter(ROOT, "a".into(), &file);
+        inodes.forget(first, 1);
+        assert!(inodes.node(first).is_ok());
+        inodes.forget(first, 1);
+        assert!(inodes.node(first).is_err());
+        assert_eq!(inodes.count(), 1);
+        assert_eq!(inodes.enter(ROOT, "a".into(), &file), first);
+        inodes.forget(ROOT, 7);
+        assert!(inodes.node(ROOT).is_ok());
+    }
+}

@@ -1,0 +1,396 @@
+//! The kernel's protocol, translated and nothing else.
+//!
+//! A FUSE thread never waits for the network: what is in memory is answered in place, for all else the
+//! reply moves into a task. While a task waits, its caller is watched, because the library cannot be told
+//! about interrupts (dependencies.md 2.1). A reply that is dropped, by a panic or at the end, answers `EIO`.
+
+mod attributes;
+mod errno;
+pub mod session;
+
+use std::ffi::OsStr;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuser::{
+    AccessFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
+    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
+    ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+};
+use tokio::runtime::Handle;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem::handles::OpenDirectory;
+use crate::filesystem::{Absent, Filesystem, Found};
+use crate::fuse::attributes::Presentation;
+use crate::fuse::errno::errno;
+use crate::namespace::{Entry, Kind, Listing};
+use crate::sys::caller::Caller;
+
+/// Background requests (the kernel's read-ahead) in flight: the library's default of 16 costs a factor of 5
+/// with 32 streams at 10 ms (fuse.md 4.4).
+const MAX_BACKGROUND: u16 = 256;
+/// What `statfs` shows: a petabyte in pages, all of it used. Zero would hide directories in some file
+/// managers (contract.md 2).
+const STATFS_BLOCKS: u64 = 1 << 38;
+const BLOCK_SIZE: u32 = 4096;
+/// Numbers are never reused for something else, so one generation is enough.
+const GENERATION: Generation = Generation(0);
+
+/// Answers the kernel out of a [`Filesystem`].
+pub struct Adapter {
+    filesystem: Filesystem,
+    runtime: Handle,
+    presentation: Presentation,
+}
+
+impl Adapter {
+    /// Serves `filesystem`, whose waits run on `runtime`. All files belong to `owner` (uid, gid);
+    /// `others` may read them too.
+    pub fn new(filesystem: Filesystem, runtime: Handle, owner: (u32, u32), others: bool) -> Self {
+        Self { filesystem, runtime, presentation: Presentation::new(owner, others) }
+    }
+
+    /// Runs `work` for a request of `caller`, and `reply` with what came of it. A caller who is told to
+    /// stop gets `EINTR` at once; the work itself may go on for others.
+    fn answer<T: Send + 'static>(
+        &self,
+        caller: Caller,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+        reply: impl FnOnce(std::result::Result<T, Errno>) + Send + 'static,
+    ) {
+        self.runtime.spawn(async move {
+            let result = tokio::select! {
+                result = work => result,
+                () = caller.told_to_stop() => Err(Error::new(ErrorKind::Interrupted, "the caller was told to stop")),
+            };
+            reply(result.map_err(|error| report(&error)));
+        });
+    }
+
+    fn reply_entry(&self, reply: ReplyEntry, result: std::result::Result<std::result::Result<Found, Absent>, Errno>) {
+        self.presentation.reply_entry(reply, result);
+    }
+}
+
+/// The error number, and a line in the log where a person may want to know.
+fn report(error: &Error) -> Errno {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute => {
+            tracing::debug!("{error}");
+        }
+        ErrorKind::Internal => tracing::error!("{error}"),
+        _ => tracing::warn!("{error}"),
+    }
+    errno(error.kind())
+}
+
+/// A panic in one request must not end the session: its reply, dropped on the way, answers `EIO`.
+fn guarded(work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        tracing::error!("a request failed in an unforeseen way and was answered with an I/O error");
+    }
+}
+
+impl fuser::Filesystem for Adapter {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        let wanted = [
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_ASYNC_DIO,
+        ];
+        for flag in wanted {
+            // An older kernel lacks some; each is worth having alone.
+            if config.add_capabilities(flag).is_err() {
+                tracing::debug!(?flag, "the kernel does not know this");
+            }
+        }
+        if config.set_max_background(MAX_BACKGROUND).is_err() {
+            tracing::debug!("the kernel keeps its own limit of background requests");
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        guarded(|| {
+            // Only names of Unicode text exist here.
+            let Some(name) = name.to_str() else { return reply.error(Errno::ENOENT) };
+            if let Some(result) = self.filesystem.lookup_now(parent.0, name) {
+                return self.reply_entry(reply, result.map_err(|error| report(&error)));
+            }
+            let (filesystem, name) = (self.filesystem.clone(), name.to_owned());
+            let presentation = self.presentation;
+            self.answer(
+                Caller::of(request.pid()),
+                async move { filesystem.lookup(parent.0, &name).await },
+                move |result| presentation.reply_entry(reply, result),
+            );
+        });
+    }
+
+    fn forget(&self, _request: &Request, inode: INodeNo, count: u64) {
+        guarded(|| self.filesystem.forget(inode.0, count));
+    }
+
+    fn getattr(&self, request: &Request, inode: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
+        guarded(|| {
+            let presentation = self.presentation;
+            let respond = move |result: std::result::Result<Found, Errno>| match result {
+                Ok(found) => reply.attr(&found.ttl, &presentation.file_attr(&found.stat)),
+                Err(error) => reply.error(error),
+            };
+            if let Some(result) = self.filesystem.stat_now(inode.0) {
+                return respond(result.map_err(|error| report(&error)));
+            }
+            let filesystem = self.filesystem.clone();
+            self.answer(
+                Caller::of(request.pid()),
+                async move { filesystem.stat(inode.0).await },
+                respond,
+            );
+        });
+    }
+
+    fn open(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        guarded(|| match self.filesystem.open(inode.0) {
+            Ok(opened) => {
+                let mut flags = FopenFlags::FOPEN_NOFLUSH;
+                flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
+                flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.live);
+                reply.opened(FileHandle(opened.handle), flags);
+            }
+            Err(error) => reply.error(report(&error)),
+        });
+    }
+
+    fn read(
+        &self,
+        request: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        guarded(|| {
+            let respond = |result: std::result::Result<bytes::Bytes, Errno>| match result {
+                Ok(bytes) => reply.data(&bytes),
+                Err(error) => reply.error(error),
+            };
+            if let Some(result) = self.filesystem.read_now(handle.0, offset, size) {
+                return respond(result.map_err(|error| report(&error)));
+            }
+            let filesystem = self.filesystem.clone();
+            self.answer(
+                Caller::of(request.pid()),
+                async move { filesystem.read(handle.0, offset, size).await },
+                respond,
+            );
+        });
+    }
+
+    /// `ENOSYS` once, and the kernel never asks again; else `close` fails when the daemon has died.
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// The kernel then treats it as done: there is nothing to write.
+    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        guarded(|| {
+            self.filesystem.close(handle.0);
+            reply.ok();
+        });
+    }
+
+    fn opendir(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        guarded(|| match self.filesystem.open_directory(inode.0) {
+            Ok(opened) => {
+                let cached = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
+                let flags = if opened.keep_cache { cached } else { FopenFlags::empty() };
+                reply.opened(FileHandle(opened.handle), flags);
+            }
+            Err(error) => reply.error(report(&error)),
+        });
+    }
+
+    fn readdir(
+        &self,
+        request: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        reply: ReplyDirectory,
+    ) {
+        guarded(|| {
+            self.with_listing(request, handle, move |result| {
+                let mut reply = reply;
+                match result {
+                    Ok((directory, listing)) => {
+                        for (next, entry) in entries(&directory, &listing, offset) {
+                            let kind = attributes::file_type(entry.kind);
+                            if reply.add(INodeNo(entry.inode), next, kind, entry.name.as_ref()) {
+                                break;
+                            }
+                        }
+                        reply.ok();
+                    }
+                    Err(error) => reply.error(error),
+                }
+            });
+        });
+    }
+
+    fn readdirplus(
+        &self,
+        request: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        reply: ReplyDirectoryPlus,
+    ) {
+        guarded(|| {
+            let (filesystem, presentation) = (self.filesystem.clone(), self.presentation);
+            self.with_listing(request, handle, move |result| {
+                let mut reply = reply;
+                match result {
+                    Ok((directory, listing)) => {
+                        for (next, entry) in entries(&directory, &listing, offset) {
+                            if presentation.add_entry(&mut reply, &filesystem, &directory, next, &entry) {
+                                break;
+                            }
+                        }
+                        reply.ok();
+                    }
+                    Err(error) => reply.error(error),
+                }
+            });
+        });
+    }
+
+    fn releasedir(
+        &self,
+        _request: &Request,
+        _inode: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        guarded(|| {
+            self.filesystem.close_directory(handle.0);
+            reply.ok();
+        });
+    }
+
+    fn statfs(&self, _request: &Request, _inode: INodeNo, reply: ReplyStatfs) {
+        reply.statfs(STATFS_BLOCKS, 0, 0, STATFS_BLOCKS, 0, BLOCK_SIZE, 255, BLOCK_SIZE);
+    }
+
+    fn getxattr(&self, _request: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        guarded(|| match self.filesystem.attributes(inode.0) {
+            Ok(attributes) => match attributes.iter().find(|(held, _)| OsStr::new(held) == name) {
+                Some((_, value)) => attributes::reply_xattr(reply, value, size),
+                None => reply.error(Errno::NO_XATTR),
+            },
+            Err(error) => reply.error(report(&error)),
+        });
+    }
+
+    fn listxattr(&self, _request: &Request, inode: INodeNo, size: u32, reply: ReplyXattr) {
+        guarded(|| match self.filesystem.attributes(inode.0) {
+            Ok(attributes) => {
+                let names: Vec<u8> =
+                    attributes.iter().flat_map(|(name, _)| name.bytes().chain([0])).collect();
+                attributes::reply_xattr(reply, &names, size);
+            }
+            Err(error) => reply.error(report(&error)),
+        });
+    }
+
+    /// Never asked with `default_permissions`; the kernel checks the modes itself.
+    fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// The kernel then answers from the size alone: no holes.
+    fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
+        reply.error(Errno::ENOSYS);
+    }
+}
+
+/// A name as the kernel lists it.
+struct Listed {
+    inode: u64,
+    name: Arc<str>,
+    kind: Kind,
+    entry: Option<Entry>,
+}
+
+/// What follows cookie `offset`: each entry with the cookie of the next. `.` and `..` come first.
+fn entries(
+    directory: &Arc<OpenDirectory>,
+    listing: &Listing,
+    offset: u64,
+) -> impl Iterator<Item = (u64, Listed)> {
+    let dot = |name: &str, inode| Listed { inode, name: name.into(), kind: Kind::Directory, entry: None };
+    (offset..).map_while(move |position| {
+        let listed = match position {
+            0 => dot(".", directory.inode),
+            1 => dot("..", directory.parent),
+            _ => {
+                let entry = listing.get(position - 2)?;
+                let inode = directory.inode_of(&entry.name);
+                Listed { inode, name: Arc::clone(&entry.name), kind: entry.kind, entry: Some(entry) }
+            }
+        };
+        Some((position + 1, listed))
+    })
+}
+
+impl Adapter {
+    /// The directory of `handle` with its listing, made now or awaited.
+    fn with_listing(
+        &self,
+        request: &Request,
+        handle: FileHandle,
+        reply: impl FnOnce(std::result::Result<(Arc<OpenDirectory>, Listing), Errno>) + Send + 'static,
+    ) {
+        let directory = match self.filesystem.opened_directory(handle.0) {
+            Ok(directory) => directory,
+            Err(error) => return reply(Err(report(&error))),
+        };
+        if let Some(listing) = directory.listing_now().cloned() {
+            return reply(Ok((directory, listing)));
+        }
+        let work = async move {
+            let listing = directory.listing().await?.clone();
+            Ok((directory, listing))
+        };
+        self.answer(Caller::of(request.pid()), work, reply);
+    }
+}
+
+/// How long the kernel remembers that nothing has a name, at least: a zero would not be remembered at all.
+const ABSENT_AT_LEAST: Duration = Duration::from_secs(1);

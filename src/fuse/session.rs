@@ -1,0 +1,55 @@
+//! The session with the kernel on a device that we mounted ourselves.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::thread::{self, JoinHandle};
+
+use fuser::{Config, Session, SessionACL};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::fuse::Adapter;
+
+/// Kernel requests are taken in by this many threads at least and at most; more than cores change nothing
+/// (fuse.md 4.2).
+const THREADS: (usize, usize) = (2, 8);
+
+/// A running session.
+pub struct Running {
+    ended: oneshot::Receiver<io::Result<()>>,
+    _thread: JoinHandle<()>,
+}
+
+/// Shakes hands with the kernel on `device` and serves it from threads of its own. The session ends when
+/// the mount goes.
+///
+/// # Errors
+/// `Configuration` when the kernel does not take the handshake.
+pub fn start(device: OwnedFd, adapter: Adapter, allow_other: bool) -> Result<Running> {
+    let mut config = Config::default();
+    let cores = thread::available_parallelism().map_or(THREADS.0, usize::from);
+    config.n_threads = Some(cores.clamp(THREADS.0, THREADS.1));
+    config.clone_fd = true;
+    // The kernel refuses other users itself; root's own look (`allow_other` off) is refused there too.
+    config.acl = if allow_other { SessionACL::All } else { SessionACL::Owner };
+    let acl = config.acl;
+    let wrong = |error: io::Error| Error::new(ErrorKind::Configuration, format!("the kernel refused the mount: {error}"));
+    let session = Session::from_fd(adapter, device, acl, config).map_err(wrong)?;
+    let (sender, ended) = oneshot::channel();
+    let run = move || {
+        // Nobody listens any more when the process is about to end anyway.
+        let _ = sender.send(session.run());
+    };
+    let thread = thread::Builder::new().name("fuse-session".into()).spawn(run).map_err(wrong)?;
+    Ok(Running { ended, _thread: thread })
+}
+
+impl Running {
+    /// Waits for the end of the session.
+    ///
+    /// # Errors
+    /// What ended it, when it was not an unmount.
+    pub async fn ended(&mut self) -> io::Result<()> {
+        (&mut self.ended).await.unwrap_or_else(|_| Err(io::Error::other("the session thread died")))
+    }
+}

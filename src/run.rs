@@ -1,0 +1,46 @@
+//! The composition root: one file per command; the layers are built here, bottom-up.
+
+mod demo;
+mod login;
+mod logging;
+mod mount;
+mod mountpoint;
+mod places;
+mod readme;
+mod status;
+mod status_report;
+mod tree;
+mod unmount;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::error::Result;
+
+/// Does what was asked for. One clear sentence on standard error and a status other than 0 when it could not
+/// be done.
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        None => mount::run(&cli.mount),
+        Some(Command::Login(args)) => login::run(&args),
+        Some(Command::Logout(args)) => login::forget(&args),
+        Some(Command::Status(args)) => status::run(&args),
+        Some(Command::Unmount(args)) => unmount::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dcmsfs: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A runtime for a command; `threads` of 1 serve what waits for one thing at a time.
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).enable_all().build().map_err(|error| {
+        crate::error::Error::new(crate::error::ErrorKind::Internal, format!("no threads to run on: {error}"))
+    })
+}

@@ -1,0 +1,248 @@
+//! `dcmsfs MOUNTPOINT`: from settings to a mount that answers, and back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Gid, Uid};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+use toml::Value;
+
+use crate::cli::MountArgs;
+use crate::error::{Error, ErrorKind, Result, fail};
+use crate::fuse::session::{self, Running};
+use crate::fuse::Adapter;
+use crate::run::{logging, mountpoint, places, tree};
+use crate::settings::{Settings, layers};
+use crate::sys::background::{self, Report, Side};
+use crate::sys::harden;
+use crate::sys::mount::{self, Mounted};
+
+/// Threads that move bytes; the FUSE threads are apart from them.
+const THREADS: usize = 2;
+/// How long a new mount may take to answer its first request.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
+/// How long a stopping mount waits for its users (contract.md 6).
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Mounts, in the background unless told otherwise.
+pub(super) fn run(args: &MountArgs) -> Result<()> {
+    let Some(asked) = &args.mountpoint else {
+        return fail(ErrorKind::Configuration, "no mount point given: see `dcmsfs --help`");
+    };
+    let settings = layers::load(&sources(args))?;
+    // A device that was handed in is mounted already: the point is in use by that very mount.
+    let point = match args.fuse_fd {
+        Some(_) => std::path::absolute(asked).unwrap_or_else(|_| asked.clone()),
+        None => mountpoint::prepare(asked)?,
+    };
+    if args.foreground {
+        logging::begin(args.log.as_deref(), args.verbose.max(1))?;
+        return serve(settings, &point, args, Ready::Foreground);
+    }
+    match background::split()? {
+        Side::Parent(mut child) => {
+            child.wait()?;
+            if let Err(error) = answers(&point) {
+                let _ = kill(child.pid, Signal::SIGTERM);
+                let _ = mount::detach(&point, true);
+                return Err(error);
+            }
+            println!("mounted at {}; `dcmsfs unmount {}` ends it", asked.display(), asked.display());
+            Ok(())
+        }
+        Side::Child(report) => {
+            let log = args.log.clone().unwrap_or_else(places::log_file);
+            match logging::begin(Some(&log), args.verbose) {
+                Ok(()) => serve(settings, &point, args, Ready::Background(report)),
+                Err(error) => {
+                    report.failed(&error);
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// Whom to tell that the mount stands.
+pub(super) enum Ready {
+    Foreground,
+    Background(Report),
+    /// The demo, which prints what to try.
+    Say(Box<dyn FnOnce()>),
+}
+
+fn sources(args: &MountArgs) -> layers::Sources {
+    let mut sources = places::sources(&args.configuration);
+    let text = |value: &Option<String>| value.clone().map(Value::String);
+    let options = [
+        ("cache_a.url", text(&args.cache_a_url)),
+        ("cache_b.url", text(&args.cache_b_url)),
+        ("mount.allow_other", args.allow_other.then_some(Value::Boolean(true))),
+    ];
+    sources.options = options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    sources
+}
+
+/// Builds the layers, mounts and serves until told to stop.
+fn serve(settings: Settings, point: &Path, args: &MountArgs, ready: Ready) -> Result<()> {
+    // The descriptor first: nothing may be opened in its place.
+    let device = args.fuse_fd.map(mount::inherited).transpose();
+    let served = device.and_then(|device| {
+        harden::process();
+        let runtime = super::runtime(THREADS)?;
+        let result = runtime.block_on(mount_and_serve(settings, point, device, ready_or(args, ready)));
+        runtime.shutdown_background();
+        Ok(result)
+    });
+    served.unwrap_or_else(Err)
+}
+
+fn ready_or(args: &MountArgs, ready: Ready) -> Ready {
+    // mount.dcmsfs waits for us as the background's parent does; it gets the same word.
+    let _ = args;
+    ready
+}
+
+/// Mounts and serves inside a runtime. Whatever goes wrong before the mount stands is told to `ready` and
+/// leaves nothing mounted.
+pub(super) async fn mount_and_serve(
+    settings: Settings,
+    point: &Path,
+    device: Option<std::os::fd::OwnedFd>,
+    ready: Ready,
+) -> Result<()> {
+    match begin(settings, point, device) {
+        Ok((built, mounted, running)) => {
+            match ready {
+                Ready::Foreground => notify_when_answering(point.to_owned()),
+                Ready::Background(report) => {
+                    report.mounted();
+                    let _ = std::env::set_current_dir("/");
+                }
+                Ready::Say(say) => say(),
+            }
+            let ended = stand(&mounted, running).await;
+            drop(built);
+            ended
+        }
+        Err(error) => {
+            if let Ready::Background(report) = ready {
+                report.failed(&error);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn begin(
+    settings: Settings,
+    point: &Path,
+    device: Option<std::os::fd::OwnedFd>,
+) -> Result<(tree::Built, Mounted, Running)> {
+    let allow_other = settings.mount.allow_other;
+    let built = tree::build(&settings, point)?;
+    let (device, mounted) = match device {
+        Some(device) => (device, Mounted::found_at(point)),
+        None => mount::attach(point, &built.source, allow_other)?,
+    };
+    let owner = (Uid::effective().as_raw(), Gid::effective().as_raw());
+    let handle = tokio::runtime::Handle::current();
+    let adapter = Adapter::new(built.filesystem.clone(), handle, owner, allow_other);
+    match session::start(device, adapter, allow_other) {
+        Ok(running) => {
+            tracing::info!("mounted at {}", point.display());
+            Ok((built, mounted, running))
+        }
+        Err(error) => {
+            let _ = mounted.detach(true);
+            Err(error)
+        }
+    }
+}
+
+/// Serves until the mount goes or a signal comes: the first asks users to finish, the second does not.
+async fn stand(mounted: &Mounted, mut running: Running) -> Result<()> {
+    let signals = |kind| signal(kind).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()));
+    let mut interrupt = signals(SignalKind::interrupt())?;
+    let mut terminate = signals(SignalKind::terminate())?;
+    let mut stopped = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::select! {
+        ended = running.ended() => return judge(mounted, ended),
+        () = stopped() => {}
+    }
+    tracing::info!("stopping");
+    let drained = async {
+        let deadline = Instant::now() + DRAIN;
+        while let Err(error) = detach_off_thread(mounted, false).await {
+            if error.kind() != io::ErrorKind::ResourceBusy || Instant::now() >= deadline {
+                return;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::select! {
+        () = drained => {}
+        () = stopped() => {}
+    }
+    if let Err(error) = detach_off_thread(mounted, true).await {
+        return fail(ErrorKind::Internal, format!("cannot unmount {}: {error}", mounted.point.display()));
+    }
+    Ok(())
+}
+
+/// Unmounting waits for the kernel, and the kernel may wait for an answer of ours.
+async fn detach_off_thread(mounted: &Mounted, lazy: bool) -> io::Result<()> {
+    let mounted = mounted.clone();
+    tokio::task::spawn_blocking(move || mounted.detach(lazy)).await.map_err(io::Error::other)?
+}
+
+/// The session has ended without our doing: fine if somebody unmounted, a failure if the kernel cut us off.
+fn judge(mounted: &Mounted, ended: io::Result<()>) -> Result<()> {
+    if mounted.is_there() {
+        let _ = mounted.detach(true);
+        let why = ended.err().map_or_else(|| "it was aborted".to_owned(), |error| error.to_string());
+        return fail(ErrorKind::Internal, format!("the mount at {} broke off: {why}", mounted.point.display()));
+    }
+    Ok(())
+}
+
+/// Asks the mount for something that only the daemon can answer, from a process that does not serve it.
+fn answers(point: &Path) -> Result<()> {
+    let status = point.join(".dcmsfs/status.json");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(std::fs::read(status)));
+    match receiver.recv_timeout(FIRST_ANSWER) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => {
+            fail(ErrorKind::Configuration, format!("the mount at {} does not work: {error}", point.display()))
+        }
+        Err(_) => fail(
+            ErrorKind::Configuration,
+            format!("the mount at {} did not answer within {} s", point.display(), FIRST_ANSWER.as_secs()),
+        ),
+    }
+}
+
+/// Tells the service manager (sd_notify(3)) that the mount is ready, once another process has been answered:
+/// this one serves, and must not ask itself.
+fn notify_when_answering(point: PathBuf) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    std::thread::spawn(move || {
+        let probe = Command::new("/proc/self/exe").arg("status").arg("--json").arg(&point).output();
+        if probe.is_ok_and(|output| output.status.success()) {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        }
+    });
+}

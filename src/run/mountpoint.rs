@@ -1,0 +1,104 @@
+//! Whether a place can be mounted on, with a way out for each reason why not.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use crate::error::{ErrorKind, Result, fail};
+use crate::sys::{mount, mounts};
+
+/// The place as an absolute path, ready to be mounted on: an empty directory. A dead mount of ours that is in
+/// the way is removed.
+///
+/// # Errors
+/// `Configuration`, with the way out.
+pub(super) fn prepare(point: &Path) -> Result<PathBuf> {
+    let shown = point.display();
+    let wrong = |why: String| fail(ErrorKind::Configuration, why);
+    let absolute = match std::path::absolute(point) {
+        Ok(absolute) => normal(&absolute),
+        Err(error) => return wrong(format!("{shown}: {error}")),
+    };
+    // The table first: a look at the directory of a mount that hangs would hang too.
+    if let Some(there) = mounts::at(&absolute).filter(|there| there.kind == mounts::TYPE) {
+        if !is_dead(&absolute) {
+            return wrong(format!("{shown} is mounted already: use it, or `dcmsfs unmount {shown}` first"));
+        }
+        if there.user.is_some_and(|user| user != Uid::effective().as_raw()) {
+            return wrong(format!("{shown} is a dead mount of another user: ask them to unmount it"));
+        }
+        if let Err(error) = mount::detach(&absolute, true) {
+            return wrong(format!("{shown} is a dead mount that cannot be removed: {error}"));
+        }
+        eprintln!("dcmsfs: removed a dead mount at {shown}");
+    }
+    let canonical = match absolute.canonicalize() {
+        Ok(canonical) => canonical,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return wrong(format!("{shown} does not exist: make it with `mkdir -p {shown}`"));
+        }
+        Err(error) => return wrong(format!("cannot mount at {shown}: {error}")),
+    };
+    if ["/proc", "/sys", "/dev"].iter().any(|system| canonical.starts_with(system)) {
+        return wrong(format!("{shown} belongs to the system: choose a directory of your own"));
+    }
+    match std::fs::read_dir(&canonical) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(canonical),
+            Some(_) => wrong(format!("{shown} is not empty: choose an empty directory")),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            wrong(format!("{shown} is not a directory: choose an empty directory"))
+        }
+        Err(error) => wrong(format!("cannot look into {shown}: {error}")),
+    }
+}
+
+/// Whether the daemon of the mount at `point` is gone. The name is a fresh one each time, because the kernel
+/// answers for known ones from memory (contract.md 3.6).
+fn is_dead(point: &Path) -> bool {
+    let fresh = point.join(format!(".dcmsfs-alive-{}", std::process::id()));
+    matches!(std::fs::symlink_metadata(fresh), Err(error) if error.raw_os_error() == Some(libc::ENOTCONN))
+}
+
+/// Without `.` and `..`, by text alone: links are not followed yet.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => {
+                normal.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => normal.push(other),
+        }
+    }
+    normal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wrong_place_is_named_with_a_way_out() {
+        let home = tempfile::tempdir().unwrap();
+        let full = home.path().join("full");
+        std::fs::create_dir(&full).unwrap();
+        std::fs::write(full.join("x"), "x").unwrap();
+        let cases = [
+            (home.path().join("missing"), "mkdir -p"),
+            (full.join("x"), "not a directory"),
+            (full, "not empty"),
+            ("/proc".into(), "belongs to the system"),
+        ];
+        for (place, way_out) in cases {
+            let error = prepare(&place).unwrap_err();
+            assert!(error.message().contains(way_out), "{error}");
+            assert!(error.message().contains(&*place.to_string_lossy()), "{error}");
+        }
+        std::fs::create_dir(home.path().join("empty")).unwrap();
+        assert!(prepare(&home.path().join("x/../empty/.")).is_ok());
+    }
+}

@@ -1,0 +1,117 @@
+//! `dcmsfs status`
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::cli::StatusArgs;
+use crate::error::{Error, ErrorKind, Result, fail};
+use crate::run::status_report::{State, Status};
+use crate::sys::mounts;
+
+/// How long a mount may take to tell of itself before it counts as stuck.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Shows one mount or all of them.
+pub(super) fn run(args: &StatusArgs) -> Result<()> {
+    let points: Vec<PathBuf> = match &args.mountpoint {
+        Some(point) => vec![std::path::absolute(point).unwrap_or_else(|_| point.clone())],
+        None => mounts::ours().into_iter().map(|mount| mount.point).collect(),
+    };
+    let found: Vec<(PathBuf, Result<Status>)> =
+        points.into_iter().map(|point| (point.clone(), ask(&point))).collect();
+    if args.json {
+        let good: Vec<&Status> = found.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
+        let json = serde_json::to_string_pretty(&good)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        println!("{json}");
+    } else if found.is_empty() {
+        println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
+    } else {
+        for (_, status) in &found {
+            if let Ok(status) = status {
+                show(status);
+            }
+        }
+    }
+    match found.into_iter().find_map(|(_, status)| status.err()) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn ask(point: &Path) -> Result<Status> {
+    let shown = point.display();
+    let ours = mounts::at(point).is_some_and(|mount| mount.kind == mounts::TYPE);
+    if !ours {
+        return fail(ErrorKind::Configuration, format!("nothing of ours is mounted at {shown}"));
+    }
+    let file = point.join(".dcmsfs/status.json");
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(std::fs::read(file)));
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(Ok(json)) => serde_json::from_slice(&json).map_err(|error| {
+            Error::new(ErrorKind::Protocol, format!("{shown} is mounted by another version: {error}"))
+        }),
+        Ok(Err(error)) if error.raw_os_error() == Some(libc::ENOTCONN) => fail(
+            ErrorKind::Configuration,
+            format!("the mount at {shown} is dead: remove it with `dcmsfs unmount --lazy {shown}`"),
+        ),
+        Ok(Err(error)) => fail(ErrorKind::Configuration, format!("cannot ask the mount at {shown}: {error}")),
+        Err(_) => fail(
+            ErrorKind::TimedOut,
+            format!("the mount at {shown} does not answer: remove it with `dcmsfs unmount --lazy {shown}`"),
+        ),
+    }
+}
+
+fn show(status: &Status) {
+    let minutes = (jiff::Timestamp::now() - status.since).total(jiff::Unit::Minute).unwrap_or(0.0);
+    println!("{}  (process {}, for {minutes:.0} min)", status.mountpoint.display(), status.pid);
+    for service in &status.services {
+        println!(
+            "  {:<14} {} of {} slots in use, {} requests, {} fetched{}",
+            service.name,
+            service.transfers,
+            service.slots,
+            service.requests,
+            bytes(service.bytes),
+            if service.failures > 0 { format!(", {} failures", service.failures) } else { String::new() },
+        );
+    }
+    for account in &status.accounts {
+        let state = match (account.state, &account.problem) {
+            (_, Some(problem)) => problem.clone(),
+            (State::LoggedIn, _) => "logged in".into(),
+            (State::Expired, _) => "expired: run `dcmsfs login`".into(),
+            (State::Missing, _) => "not logged in: run `dcmsfs login`".into(),
+            (State::NotNeeded, _) => "no login needed".into(),
+        };
+        let user = account.user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
+        let until = account.until.map_or(String::new(), |until| format!(" until {until:.0}"));
+        println!("  {:<14} account: {state}{user}{until}", account.name);
+    }
+    println!("  {:<14} {} of blocks", "memory", bytes(status.memory_bytes));
+}
+
+/// A count of bytes for a person.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_for_people() {
+        assert_eq!([bytes(17), bytes(1536), bytes(20 << 30)], ["17 B", "1.5 KiB", "20.0 GiB"]);
+    }
+}

@@ -1,0 +1,282 @@
+//! From settings to a filesystem: every layer, bottom-up, and the root directory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::backend::Backend;
+use crate::backend::download::{Download, DownloadMethod};
+use crate::backend::zarr_http::ZarrHttp;
+use crate::credentials::{Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential};
+use crate::error::Result;
+use crate::fetch::Fetch;
+use crate::fetch::slots::{Slots, UserSlots};
+use crate::filesystem::Filesystem;
+use crate::namespace::cache_a::{self, Archive};
+use crate::namespace::cache_b::{self, Stores};
+use crate::namespace::static_tree::StaticDirectory;
+use crate::namespace::{Content, FileNode, Node};
+use crate::run::places;
+use crate::run::readme;
+use crate::run::status_report::{Report, Root};
+use crate::settings::quantity::{parse_duration, parse_size};
+use crate::settings::{Credential, Method, Settings, address, expand};
+use crate::store::Store;
+use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
+
+/// How long the headers of an answer may take (contract.md 4.3).
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// How long a transfer waits for its turn (contract.md 4.3).
+const QUEUE: Duration = Duration::from_secs(15 * 60);
+
+/// A filesystem, and what must live as long as it.
+pub(super) struct Built {
+    pub(super) filesystem: Filesystem,
+    /// What the mount table shows as the source.
+    pub(super) source: String,
+    _credentials: Credentials,
+}
+
+/// Builds all of it. Must be called inside the runtime; asks no service, so that a mount comes up without a
+/// network.
+///
+/// # Errors
+/// `Configuration`, naming the setting.
+pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
+    let plan = Plan::of(settings)?;
+    let keyring = Keyring::new();
+    let transport = Transport::new(plan.policy(settings)?, keyring.clone())?;
+    let credentials = Credentials::new(credential_settings(settings)?, keyring.clone(), plan.credentials()?)?;
+    let memory = parse_size("cache.memory", &settings.cache.memory)?;
+    let store = Store::new(memory, tokio::runtime::Handle::current());
+
+    let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
+    let mut roots = Vec::new();
+    for root in &plan.archives {
+        let method = match root.method {
+            Method::Auto => DownloadMethod::Auto,
+            Method::Post => DownloadMethod::Post,
+            Method::Get => DownloadMethod::Get,
+        };
+        let backend = Arc::new(Download::new(&root.name, method, FIRST_BYTE, transport.clone()));
+        let fetch = door(backend, root.downloads, &credentials, &keyring, Some(&root.url))?;
+        let archive = Archive::new(cache_a::Options {
+            root: root.url.clone(),
+            download: root.download.clone(),
+            collections: root.collections.clone(),
+            fetch: fetch.clone(),
+        });
+        nodes.insert(root.name.as_str().into(), cache_a::root(archive));
+        roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
+    }
+    for root in &plan.hosts {
+        let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
+        let fetch = door(backend, root.requests, &credentials, &keyring, None)?;
+        let stores = Stores::new(root.url.clone(), root.stores.clone(), fetch.clone());
+        nodes.insert(root.name.as_str().into(), cache_b::root(stores));
+        roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
+    }
+
+    let report = Arc::new(Report::new(point, roots, credentials.clone(), store.clone()));
+    let live = |make: Box<dyn Fn() -> bytes::Bytes + Send + Sync>| {
+        let content = Content::Live(make);
+        Node::File(Arc::new(FileNode { content, time: None, attributes: Vec::new() }))
+    };
+    let status = Arc::clone(&report);
+    let own = [("status.json", live(Box::new(move || status.json().into())))];
+    nodes.insert(".dcmsfs".into(), Node::directory(StaticDirectory::of(own)));
+    nodes.insert("README.txt".into(), live(Box::new(move || readme::text(&report).into())));
+
+    let ttl = parse_duration("mount.attr_ttl", &settings.mount.attr_ttl)?;
+    let filesystem = Filesystem::new(Arc::new(StaticDirectory::of(nodes)), store, ttl);
+    let host = plan.archives.first().map(|root| &root.url).or(plan.hosts.first().map(|root| &root.url));
+    let source = format!("dcmsfs:{}", host.and_then(Url::host_str).unwrap_or_default());
+    Ok(Built { filesystem, source, _credentials: credentials })
+}
+
+/// The door to a service. `shared` names the account's service whose slots all processes of the user share.
+fn door(
+    backend: Arc<dyn Backend>,
+    slots: usize,
+    credentials: &Credentials,
+    keyring: &Keyring,
+    shared: Option<&Url>,
+) -> Result<Fetch> {
+    let slots: Arc<dyn Slots> = match shared {
+        Some(url) => {
+            let service = blake3::hash(Origin::of(url)?.to_string().as_bytes()).to_hex();
+            let directory = places::runtime_directory()?.join("slots").join(&service.as_str()[..16]);
+            Arc::new(UserSlots::shared(slots, directory, QUEUE)?)
+        }
+        None => Arc::new(UserSlots::local(slots, QUEUE)),
+    };
+    Ok(Fetch::new(backend, slots, credentials.clone(), keyring.clone()))
+}
+
+/// What is to be shown, with addresses read.
+struct Plan {
+    archives: Vec<ArchivePlan>,
+    hosts: Vec<HostPlan>,
+}
+
+struct ArchivePlan {
+    name: String,
+    url: Url,
+    download: Option<Url>,
+    method: Method,
+    downloads: usize,
+    collections: Vec<String>,
+    login: bool,
+}
+
+struct HostPlan {
+    name: String,
+    url: Url,
+    stores: Vec<String>,
+    requests: usize,
+    credential: Credential,
+    login: String,
+}
+
+impl Plan {
+    fn of(settings: &Settings) -> Result<Self> {
+        let (mut archives, mut hosts) = (Vec::new(), Vec::new());
+        let a = &settings.cache_a;
+        if !a.url.is_empty() {
+            let download = Some(&a.download_url).filter(|url| !url.is_empty());
+            archives.push(ArchivePlan {
+                name: "cache-a".into(),
+                url: address("cache_a.url", &a.url)?,
+                download: download.map(|url| address("cache_a.download_url", url)).transpose()?,
+                method: a.download_method,
+                downloads: a.downloads,
+                collections: a.collections.clone(),
+                login: true,
+            });
+        }
+        for catalog in &settings.catalog {
+            archives.push(ArchivePlan {
+                name: catalog.name.clone(),
+                url: address("catalog.url", &catalog.url)?,
+                download: None,
+                method: Method::Auto,
+                downloads: catalog.downloads,
+                collections: Vec::new(),
+                login: false,
+            });
+        }
+        let b = &settings.cache_b;
+        if !b.url.is_empty() {
+            hosts.push(HostPlan {
+                name: "cache-b".into(),
+                url: base("cache_b.url", &b.url)?,
+                stores: b.stores.clone(),
+                requests: b.requests,
+                credential: b.credential,
+                login: b.login.clone(),
+            });
+        }
+        for root in &b.root {
+            hosts.push(HostPlan {
+                name: root.name.clone(),
+                url: base("cache_b.root.url", &root.url)?,
+                stores: root.stores.clone(),
+                requests: root.requests,
+                credential: root.credential,
+                login: root.login.clone(),
+            });
+        }
+        Ok(Self { archives, hosts })
+    }
+
+    /// The hosts that may be talked to at all.
+    fn policy(&self, settings: &Settings) -> Result<Policy> {
+        let mut hosts = Vec::new();
+        for root in &self.archives {
+            hosts.push(Origin::of(&root.url)?);
+            hosts.extend(root.download.as_ref().map(Origin::of).transpose()?);
+        }
+        for root in &self.hosts {
+            hosts.push(Origin::of(&root.url)?);
+        }
+        for host in &settings.network.hosts {
+            hosts.push(Origin::of(&address("network.hosts", host)?)?);
+        }
+        Ok(Policy { hosts, allow_foreign: settings.network.allow_foreign, ..Policy::default() })
+    }
+
+    /// Which secret belongs to which addresses. The search of Cache-A is public (protocol.md 1): only its
+    /// download address gets the token.
+    fn credentials(&self) -> Result<Vec<RootCredential>> {
+        let mut credentials = Vec::new();
+        for root in self.archives.iter().filter(|root| root.login) {
+            let download = match &root.download {
+                Some(url) => url.clone(),
+                None => sibling(&root.url, "download"),
+            };
+            let scope = Scope::below(&download)?;
+            credentials.push(RootCredential { name: root.name.clone(), scope, kind: Kind::CacheAToken });
+        }
+        for root in &self.hosts {
+            let login = root.login.clone();
+            let kind = match root.credential {
+                Credential::OfflineToken => Kind::CacheBOfflineToken { login },
+                Credential::ApiKey => Kind::NetrcBasic { login },
+                Credential::Bearer => Kind::NetrcBearer,
+                Credential::None => Kind::None,
+            };
+            credentials.push(RootCredential { name: root.name.clone(), scope: Scope::below(&root.url)?, kind });
+        }
+        Ok(credentials)
+    }
+}
+
+/// `https://h/stac/api` and `download` make `https://h/stac/download` (protocol.md 3.4).
+fn sibling(url: &Url, name: &str) -> Url {
+    let mut sibling = url.clone();
+    if let Ok(mut path) = sibling.path_segments_mut() {
+        path.pop_if_empty().pop().push(name);
+    }
+    sibling
+}
+
+/// An address that names are put behind.
+fn base(key: &str, text: &str) -> Result<Url> {
+    let mut url = address(key, text)?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// Where logins are made and kept.
+///
+/// # Errors
+/// `Configuration`, naming the setting.
+pub(super) fn credential_settings(settings: &Settings) -> Result<CredentialSettings> {
+    let identity = &settings.identity;
+    let client = |id: &str, key: &str, redirect: &str, scope: &str| -> Result<Client> {
+        let redirect_uri = address(key, redirect)?;
+        Ok(Client { id: id.into(), redirect_uri, scope: scope.into() })
+    };
+    let home = places::home();
+    let file = |path: &str| Some(expand(path, &home)).filter(|_| !path.is_empty());
+    Ok(CredentialSettings {
+        identity: IdentitySettings {
+            url: address("identity.url", &identity.url)?,
+            realm: identity.realm.clone(),
+            cache_a: client(&identity.cache_a_client, "identity.cache_a_redirect", &identity.cache_a_redirect, "openid")?,
+            cache_b: client(
+                &identity.cache_b_client,
+                "identity.cache_b_redirect",
+                &identity.cache_b_redirect,
+                "openid offline_access",
+            )?,
+        },
+        file: file(&settings.credentials.file),
+        netrc: file(&settings.credentials.netrc),
+    })
+}

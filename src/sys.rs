@@ -1,0 +1,7 @@
+//! The few calls that are unsafe or Linux-only: mounting, a caller's signals, the process's own hardening.
+
+pub mod background;
+pub mod caller;
+pub mod harden;
+pub mod mount;
+pub mod mounts;
