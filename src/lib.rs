@@ -4,6 +4,8 @@
 //! `transport`. A module uses only modules of lower rows; `tests/architecture.rs` holds the table.
 
 pub mod backend;
+pub mod catalog;
+pub mod cli;
 pub mod credentials;
 pub mod error;
 pub mod fetch;
@@ -12,6 +14,7 @@ pub mod fuse;
 pub mod namespace;
 pub mod object;
 pub mod reader;
+pub mod run;
 pub mod settings;
 pub mod store;
 pub mod sys;

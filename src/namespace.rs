@@ -7,6 +7,9 @@
 
 
 
+pub mod cache_a;
+pub mod cache_b;
+pub mod name;
 pub mod static_tree;
 
 use std::sync::Arc;

@@ -1,0 +1,18 @@
+//! STAC 1.0.0 and 1.1.0 documents as this program needs them, read tolerantly.
+//!
+//! Not rustac: that is 167 crates for eight fields, and its client follows links anywhere (dependencies.md 2.4).
+//! Unknown members are skipped without a tree in memory; what is served to users again (`<product>.stac.json`,
+//! attributes) is the server's own text.
+
+pub mod asset;
+pub mod footprint;
+pub mod item;
+mod lenient;
+pub mod link;
+pub mod path;
+pub mod record;
+
+pub use asset::{Alternate, Asset};
+pub use item::Item;
+pub use link::Link;
+pub use record::{ItemRecord, Moment, Packing, Shape};
