@@ -67,54 +67,94 @@ fn run_daemon(
     account: &Account,
     mounted: &mut Mounted,
 ) -> Result<(), Failure> {
-    let failed = |what: &str, error: nix::Error| Failure::system(format!("{what}: {error}"));
-    // A caller who gives up must not leave a mount without a daemon, so signals are read, not suffered.
-    let mut signals = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        signals.add(signal);
-    }
-    signals.thread_block().map_err(|error| failed("sigprocmask", error))?;
-    let events = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
-        .map_err(|error| failed("signalfd", error))?;
-
+    let events = watch_signals()?;
     let number = mounted.fuse.as_raw_fd();
-    fcntl(&mounted.fuse, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|error| failed("fcntl", error))?;
-    let mut child = Command::new("/proc/self/exe")
-        .arg(CHILD)
-        .arg(account.uid.to_string())
-        .arg(account.gid.to_string())
-        .arg(program)
-        .args(program::arguments(&request.options, Some(number), &mounted.path))
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(|error| Failure::system(format!("cannot start dcmsfs: {error}")))?;
-    let outcome = mounted.release_fuse().and_then(|()| wait(&mut child, &events));
+    inherit(&mounted.fuse)?;
+    let arguments = program::arguments(&request.options, Some(number), &mounted.path);
+    let mut child = spawn_as(account, program, &arguments)?;
+    let outcome = mounted.release_fuse().and_then(|()| wait(&mut child, &events, LIMIT));
     match outcome {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Failure::mount(format!("dcmsfs did not come up ({status}); nothing is mounted"))),
+        Ok(Some(status)) if status.success() => Ok(()),
+        Ok(Some(status)) => {
+            Err(Failure::mount(format!("dcmsfs did not come up ({status}); nothing is mounted")))
+        }
+        Ok(None) => {
+            end(&mut child);
+            let seconds = LIMIT.as_secs();
+            Err(Failure::mount(format!("dcmsfs did not answer within {seconds} s; nothing is mounted")))
+        }
         Err(failure) => {
-            // It may have ended meanwhile; then there is nothing left to kill.
-            let _ended = child.kill();
-            let _reaped = child.wait();
+            end(&mut child);
             Err(failure)
         }
     }
 }
 
-/// Waits for the front process of the daemon, a signal from the caller, or the limit.
+/// Runs a program as the account to its end. Nothing if it takes longer than the limit; it is then killed.
+pub(crate) fn run_as(
+    account: &Account,
+    program: &Path,
+    arguments: &[OsString],
+    limit: Duration,
+) -> Result<Option<ExitStatus>, Failure> {
+    let events = watch_signals()?;
+    let mut child = spawn_as(account, program, arguments)?;
+    let outcome = wait(&mut child, &events, limit);
+    if !matches!(outcome, Ok(Some(_))) {
+        end(&mut child);
+    }
+    outcome
+}
+
+/// Lets the next program started have this descriptor, under the same number.
+pub(crate) fn inherit(fd: impl AsFd) -> Result<(), Failure> {
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))
+        .map(|_| ())
+        .map_err(|error| Failure::system(format!("fcntl: {error}")))
+}
+
+fn spawn_as(account: &Account, program: &Path, arguments: &[OsString]) -> Result<Child, Failure> {
+    Command::new("/proc/self/exe")
+        .arg(CHILD)
+        .arg(account.uid.to_string())
+        .arg(account.gid.to_string())
+        .arg(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .spawn()
+        .map_err(|error| Failure::system(format!("cannot start {program:?}: {error}")))
+}
+
+/// Kills and reaps. It may have ended meanwhile; then there is nothing left to kill.
+fn end(child: &mut Child) {
+    let _ended = child.kill();
+    let _reaped = child.wait();
+}
+
+/// A caller who gives up must not leave a mount without a daemon, so signals are read, not suffered.
+fn watch_signals() -> Result<SignalFd, Failure> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    let failed = |error| Failure::system(format!("cannot watch signals: {error}"));
+    signals.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)
+}
+
+/// Waits for the process, a signal from the caller, or the limit.
 #[expect(clippy::disallowed_methods, reason = "there is no runtime here whose clock a test could pause")]
-fn wait(child: &mut Child, events: &SignalFd) -> Result<ExitStatus, Failure> {
+fn wait(child: &mut Child, events: &SignalFd, limit: Duration) -> Result<Option<ExitStatus>, Failure> {
     let start = Instant::now();
     loop {
         let ended =
             child.try_wait().map_err(|error| Failure::system(format!("cannot wait for dcmsfs: {error}")))?;
         if let Some(status) = ended {
-            return Ok(status);
+            return Ok(Some(status));
         }
-        let left = LIMIT.checked_sub(start.elapsed()).ok_or_else(|| {
-            Failure::mount(format!("dcmsfs did not answer within {} s; nothing is mounted", LIMIT.as_secs()))
-        })?;
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let Some(left) = limit.checked_sub(start.elapsed()) else { return Ok(None) };
+        // Rounded up, or the last millisecond would be spent in a loop.
+        let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
         poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], timeout)
             .map_err(|error| Failure::system(format!("poll: {error}")))?;
         while let Ok(Some(event)) = events.read_signal() {

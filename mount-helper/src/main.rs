@@ -6,7 +6,8 @@
 //! An ordinary user's mount goes to `dcmsfs` itself, which asks `fusermount3`. It is never setuid.
 //!
 //! As root the mount is made here, before the daemon exists, and the FUSE descriptor is handed over. So the
-//! daemon needs no privilege at all; and a daemon that fails must not leave the mount behind (`launch`).
+//! daemon needs no privilege at all; and a daemon that fails must not leave the mount behind (`launch`). A mount
+//! whose daemon died earlier is recognized (`probe`) and cleared, so that mounting again simply works.
 
 mod account;
 mod arguments;
@@ -15,6 +16,7 @@ mod launch;
 mod mountpoint;
 mod mounttable;
 mod options;
+mod probe;
 mod program;
 
 use std::ffi::OsString;
@@ -56,10 +58,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[OsString]) -> Result<(), Failure> {
-    if let Some((first, rest)) = arguments.split_first()
-        && first == launch::CHILD
-    {
-        return Err(launch::become_daemon(rest));
+    if let Some((first, rest)) = arguments.split_first() {
+        if first == launch::CHILD {
+            return Err(launch::become_daemon(rest));
+        }
+        if first == probe::PROBE {
+            return probe::answer(rest);
+        }
     }
     match arguments::parse(arguments)? {
         Call::Help => print!("{HELP}"),
@@ -80,7 +85,10 @@ fn mount(request: &Request) -> Result<(), Failure> {
     }
     let account = account::resolve(&request.options)?;
     let program = program::find()?;
-    let point = mountpoint::Mountpoint::open(&request.directory)?;
+    let mut point = mountpoint::Mountpoint::open(&request.directory)?;
+    if !request.fake && probe::is_dead(&point, &account)? {
+        point = point.clear(&request.directory)?;
+    }
     point.check(account.uid, request.options.nonempty)?;
     if request.fake {
         return Ok(());

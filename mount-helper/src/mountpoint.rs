@@ -67,12 +67,30 @@ impl Mountpoint {
         Ok(Self { parent, name: name.to_owned(), directory, path })
     }
 
+    /// The account that a mount of ours, which is here already, was made for.
+    pub(crate) fn occupant(&self) -> Result<Option<u32>, Failure> {
+        let here = mounttable::of(self.directory.as_fd())?;
+        Ok(if here.kind == KIND { here.owner } else { None })
+    }
+
+    /// The opened directory, for a process that is to look at it.
+    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+
+    /// Takes away the dead mount that was found here, and opens what was below it.
+    pub(crate) fn clear(self, given: &Path) -> Result<Self, Failure> {
+        detach(self.directory.as_fd()).map_err(|error| {
+            Failure::mount(format!("cannot remove the dead mount on {:?}: {error}", self.path))
+        })?;
+        Self::open(given)
+    }
+
     /// Refuses places where a mount would hide or endanger something.
     pub(crate) fn check(&self, owner: Uid, nonempty: bool) -> Result<(), Failure> {
         let path = &self.path;
         let below = mounttable::of(self.directory.as_fd())?;
         if below.kind == KIND {
-            // Nothing is asked of that file system: its daemon may be dead or slow.
             return Err(stale(path));
         }
         let kind = fstatfs(&self.directory)
@@ -154,7 +172,7 @@ impl Mounted {
         })
     }
 
-    /// Keeps the mount, lets go of our descriptors. Returns the daemon's descriptor number to those who need it.
+    /// Keeps the mount, lets go of our FUSE descriptor.
     pub(crate) fn release_fuse(&mut self) -> Result<(), Failure> {
         // The daemon has its own copy. If ours stayed open, its death would go unnoticed by the kernel.
         let null = File::open("/dev/null").map_err(|error| Failure::system(format!("/dev/null: {error}")))?;
@@ -167,12 +185,15 @@ fn path_flags() -> OFlag {
     OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC
 }
 
+/// Unmounts the file system whose root is open, wherever its name leads by now. Waiting callers get an error.
+fn detach(root: BorrowedFd<'_>) -> Result<(), Errno> {
+    umount2(through(root).as_str(), MntFlags::MNT_DETACH)
+}
+
 fn through(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
 fn stale(path: &Path) -> Failure {
-    Failure::usage(format!(
-        "dcmsfs is mounted on {path:?} already, or its daemon died there; unmount it first: umount {path:?}"
-    ))
+    Failure::usage(format!("dcmsfs is mounted on {path:?} already; unmount it first: umount {path:?}"))
 }

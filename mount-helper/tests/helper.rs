@@ -219,13 +219,39 @@ fn mount_points_that_are_refused() {
 }
 
 #[test]
-fn a_second_mount_on_the_same_point_is_refused() {
+fn a_live_mount_is_not_covered_and_a_dead_one_is_replaced() {
     if !can_mount() {
         return;
     }
-    let place = Place::new("twice", "exit 0");
+    // A daemon that keeps its descriptor but answers nothing is alive; one that ended is dead.
+    for (name, script, status, mounts) in
+        [("live", "sleep 30 >/dev/null 2>&1 & echo $! >$out/pid", 1, 1), ("dead", "exit 0", 0, 1)]
+    {
+        let place = Place::new(name, script);
+        let script = format!(
+            "'{0}/mount.dcmsfs' dcmsfs: '{0}/mnt' -o uid=65534,config=/x && \
+             '{0}/mount.dcmsfs' dcmsfs: '{0}/mnt' -o uid=65534,config=/x; s=$?; \
+             grep -c ' {0}/mnt ' /proc/self/mountinfo; kill $(cat '{0}/out/pid' 2>/dev/null) 2>/dev/null; exit $s",
+            place.directory.display()
+        );
+        let output = Command::new("unshare")
+            .args(["-m", "--propagation", "private", "sh", "-c", &script])
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(status), "{name}: {}", text(&output));
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), mounts.to_string(), "{name}");
+        assert_eq!(text(&output).contains("unmount it first"), status == 1, "{name}: {}", text(&output));
+    }
+}
+
+#[test]
+fn the_dead_mount_of_another_account_stays() {
+    if !can_mount() {
+        return;
+    }
+    let place = Place::new("foreign-dead", "exit 0");
     let script = format!(
-        "'{0}/mount.dcmsfs' dcmsfs: '{0}/mnt' && exec '{0}/mount.dcmsfs' dcmsfs: '{0}/mnt'",
+        "'{0}/mount.dcmsfs' dcmsfs: '{0}/mnt' -o uid=65534,config=/x && exec '{0}/mount.dcmsfs' dcmsfs: '{0}/mnt'",
         place.directory.display()
     );
     let output = Command::new("unshare")
