@@ -144,6 +144,12 @@ impl Keyring {
         entries.iter().find(|(known, _)| known == scope).map(|(_, entry)| look(entry))
     }
 
+    /// The secret itself, for tests of what fills it.
+    #[cfg(test)]
+    pub(crate) fn peek(&self, url: &Url) -> Option<Authorization> {
+        self.lookup(url).0.map(|secret| (*secret).clone())
+    }
+
     /// The secret for `url` and its generation.
     pub(super) fn lookup(&self, url: &Url) -> (Option<Arc<Authorization>>, u64) {
         let Ok(origin) = Origin::of(url) else { return (None, 0) };
