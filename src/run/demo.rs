@@ -18,14 +18,14 @@ use crate::sys::harden;
 pub(super) fn run(args: &DemoArgs) -> Result<()> {
     let home = tempdir()?;
     let point = match &args.mountpoint {
-        Some(point) => mountpoint::prepare(point)?,
+        Some(point) => mountpoint::prepare(point, false)?,
         None => {
             let point = home.0.join("destine");
             std::fs::create_dir(&point).map_err(|error| no_place(&error))?;
             point
         }
     };
-    logging::begin(None, 0)?;
+    logging::begin(None, "warn")?;
     harden::process();
     let runtime = super::runtime(2)?;
     let result = runtime.block_on(show(&home.0, &point));

@@ -9,13 +9,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Begins the log. `verbose`: 0 warnings, 1 what happens, 2 everything of ours.
+/// Begins the log: what is at least as grave as `level`, of this program only.
 ///
 /// # Errors
 /// `Configuration` when the file cannot be written.
-pub(super) fn begin(file: Option<&Path>, verbose: u8) -> Result<()> {
-    let level = ["dcmsfs=warn", "dcmsfs=info", "dcmsfs=debug"][usize::from(verbose.min(2))];
-    let format = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_target(false);
+pub(super) fn begin(file: Option<&Path>, level: &str) -> Result<()> {
+    let filter = EnvFilter::new(format!("dcmsfs={level}"));
+    let format = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     let started = match file {
         None => format.with_writer(std::io::stderr).try_init(),
         Some(path) => {

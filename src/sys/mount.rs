@@ -26,6 +26,7 @@ pub struct Mounted {
     /// Where.
     pub point: PathBuf,
     device: Option<String>,
+    by_others: bool,
 }
 
 /// Mounts at `point` and gives the FUSE device. `source` is shown in the mount table; its colon makes
@@ -162,7 +163,18 @@ fn no_device(error: &io::Error) -> Error {
 impl Mounted {
     /// What is mounted at `point` now.
     pub fn found_at(point: &Path) -> Self {
-        Self { point: point.to_owned(), device: mounts::at(point).map(|mount| mount.device) }
+        let device = mounts::at(point).map(|mount| mount.device);
+        Self { point: point.to_owned(), device, by_others: false }
+    }
+
+    /// What another process has mounted at `point` for us. It may be that we cannot unmount it.
+    pub fn handed_in(point: &Path) -> Self {
+        Self { by_others: true, ..Self::found_at(point) }
+    }
+
+    /// Whether another process mounted it for us.
+    pub fn by_others(&self) -> bool {
+        self.by_others
     }
 
     /// Whether our mount, not another one, is still on top at its point.
