@@ -6,8 +6,8 @@
 
 mod demo;
 mod files;
+mod fixtures;
 mod mission;
-mod raster;
 mod sentinel2;
 mod series;
 

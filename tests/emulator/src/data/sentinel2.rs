@@ -1,5 +1,7 @@
 //! The folder of a Sentinel-2 product, as processing baseline 5.11 lays it out.
 
+pub(crate) mod metadata;
+
 use super::files::Plan;
 use super::{Scene, compact};
 
