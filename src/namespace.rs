@@ -8,7 +8,7 @@
 
 
 pub mod cache_a;
-// pub mod cache_b;
+pub mod cache_b;
 pub mod name;
 pub mod static_tree;
 

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use dcms_emulator::{DataSet, Emulator, Options, PASSWORD, USER};
+use dcms_emulator::accounts::{PASSWORD, USER};
+use dcms_emulator::{DataSet, Emulator, Options};
 use secrecy::SecretString;
 
 use crate::cli::DemoArgs;

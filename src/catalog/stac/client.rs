@@ -1,6 +1,5 @@
 //! Questions to a STAC API, each a document or a walk over pages, through the service's door.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;

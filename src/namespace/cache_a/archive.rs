@@ -151,15 +151,15 @@ impl Archive {
             let mut records = Vec::new();
             let mut few = Vec::new();
             let mut bytes = 0;
-            let walk = self.client.search(&query, &mut |item: Item| {
+            let mut take = |item: Item| {
                 records.push(item.record.clone());
                 bytes += item.raw.len() as u64;
                 // The items of a small search are what is asked for next; those of a big one are too many.
                 if bytes <= ITEM_BYTES / 4 {
                     few.push(item.detach());
                 }
-            });
-            let end = walk.await?;
+            };
+            let end = self.client.search(&query, &mut take).await?;
             if let Some(reason) = &end.reason {
                 tracing::warn!(collection = &*key.collection, date = %key.date, "the listing is incomplete: {reason}");
             }
