@@ -124,7 +124,7 @@ type SecretCode = zeroize::Zeroizing<String>;
 
 /// What a redirect means: the code, the provider's refusal, a demand on the person, or another page.
 fn next(page: &Page, identity: &IdentitySettings, client: &Client, state: &str) -> Result<Next> {
-    let home = &identity.url;
+    let home = Origin::of(&identity.url)?;
     let location = page.location();
     let location =
         location.ok_or_else(|| Error::new(ErrorKind::Protocol, format!("{home}: a redirect to nowhere")))?;
@@ -157,7 +157,7 @@ fn next(page: &Page, identity: &IdentitySettings, client: &Client, state: &str) 
     })?;
     let arrived = Origin::of(&location).ok() == Origin::of(&target).ok() && location.path() == target.path();
     if !arrived {
-        if Origin::of(&location)? != Origin::of(home)? {
+        if Origin::of(&location)? != home {
             return fail(
                 ErrorKind::Protocol,
                 format!(
