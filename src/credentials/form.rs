@@ -168,9 +168,10 @@ impl Reason {
             self.depth += usize::from(*tag.name == self.element && !tag.self_closing);
             return;
         }
-        // Keycloak: `input-error`, in newer themes with the field's name behind; alerts by class.
-        let gives = attribute(tag, "id").starts_with("input-error")
-            || attribute(tag, "class").contains("kc-feedback-text");
+        // Keycloak: `input-error`, in newer themes with the field's name behind; alerts by class; error pages.
+        let id = attribute(tag, "id");
+        let alert = attribute(tag, "class").contains("kc-feedback-text");
+        let gives = alert || id.starts_with("input-error") || id == "kc-error-message";
         if self.text.is_empty() && gives {
             (self.element, self.depth) = (tag.name.to_vec(), 1);
         }

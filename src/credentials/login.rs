@@ -50,7 +50,7 @@ pub async fn log_in(
     start
         .query_pairs_mut()
         .append_pair("client_id", &client.id)
-        .append_pair("redirect_uri", client.redirect_uri.as_str())
+        .append_pair("redirect_uri", &client.redirect_uri)
         .append_pair("scope", &client.scope)
         .append_pair("response_type", "code")
         .append_pair("state", &state);
@@ -124,7 +124,7 @@ type SecretCode = zeroize::Zeroizing<String>;
 
 /// What a redirect means: the code, the provider's refusal, a demand on the person, or another page.
 fn next(page: &Page, identity: &IdentitySettings, client: &Client, state: &str) -> Result<Next> {
-    let home = &identity.url;
+    let home = Origin::of(&identity.url)?;
     let location = page.location();
     let location =
         location.ok_or_else(|| Error::new(ErrorKind::Protocol, format!("{home}: a redirect to nowhere")))?;
@@ -149,10 +149,15 @@ fn next(page: &Page, identity: &IdentitySettings, client: &Client, state: &str) 
             ),
         );
     }
-    let target = &client.redirect_uri;
-    let arrived = Origin::of(&location).ok() == Origin::of(target).ok() && location.path() == target.path();
+    let target = Url::parse(&client.redirect_uri).map_err(|_| {
+        Error::new(
+            ErrorKind::Configuration,
+            format!("the redirect address of client {} is no address", client.id),
+        )
+    })?;
+    let arrived = Origin::of(&location).ok() == Origin::of(&target).ok() && location.path() == target.path();
     if !arrived {
-        if Origin::of(&location)? != Origin::of(home)? {
+        if Origin::of(&location)? != home {
             return fail(
                 ErrorKind::Protocol,
                 format!(

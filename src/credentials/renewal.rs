@@ -177,7 +177,9 @@ async fn renew_cache_a(inner: &Inner, memory: &mut Memory) -> Result<()> {
     }
     let story =
         if login.is_some() { "the DestinE login has expired" } else { "there is no DestinE login yet" };
-    fail(ErrorKind::LoginExpired, format!("{story}: run `dcmsfs login`"))
+    let root = inner.roots.iter().find(|root| root.kind == Kind::CacheAToken);
+    let way_out = root.map(|root| inner.vault.lock().way_out(root, &inner.settings)).unwrap_or_default();
+    fail(ErrorKind::LoginExpired, format!("{story}: {way_out}"))
 }
 
 /// Cache-B and other password hosts: another source, or a new offline token by password. The offline token

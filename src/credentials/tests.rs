@@ -88,7 +88,7 @@ async fn a_login_as_the_published_tools_do_it() {
     assert_eq!(tokens.expires_in, Some(Duration::from_secs(300)));
     let heard = server.heard();
     assert_eq!(query(&heard[0], "client_id"), "dcms_client");
-    assert_eq!(query(&heard[0], "redirect_uri"), "http://localhost:5000/");
+    assert_eq!(query(&heard[0], "redirect_uri"), "http://localhost:5000", "letter by letter");
     assert_eq!(
         (query(&heard[0], "scope"), query(&heard[0], "response_type")),
         ("openid".into(), "code".into())
@@ -558,6 +558,14 @@ async fn unusable_files_and_missing_logins_are_told() {
     credentials.reload();
     assert_eq!(header(&keyring, &bench.b), "Basic anonymous:p");
     assert_eq!(credentials.status()[1].problem, None);
+
+    bench.save("a", 300, None, None).await;
+    std::fs::set_permissions(bench.file(), std::fs::Permissions::from_mode(0o640)).unwrap();
+    let (other, other_keyring) = bench.mount();
+    for url in [&bench.a, &bench.b] {
+        let error = other.renew(url, other_keyring.generation(url)).await.unwrap_err();
+        assert!(error.message().contains("chmod 600"), "{error}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

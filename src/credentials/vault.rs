@@ -150,6 +150,9 @@ impl Vault {
 
     /// The place that the user would mend, for a message.
     pub(super) fn way_out(&self, root: &RootCredential, settings: &super::CredentialSettings) -> String {
+        if let Some(problem) = self.source_problem(root) {
+            return problem.message().to_owned();
+        }
         let host = name_in_netrc(root);
         let netrc = settings.netrc.as_ref().map(|path| match netrc::find(&self.netrc, host) {
             Some(entry) => format!("renew the entry for {host} in {} (line {})", path.display(), entry.line),
@@ -194,19 +197,21 @@ impl Vault {
             _ if refused => (AccountState::Expired, self.offline_user(kept)),
             _ => (AccountState::LoggedIn { until: None }, self.offline_user(kept)),
         };
-        let file = self
-            .file_problem
-            .as_ref()
-            .filter(|_| matches!(root.kind, Kind::CacheAToken | Kind::CacheBOfflineToken { .. }));
-        let netrc =
-            self.netrc_problem.as_ref().filter(|_| !matches!(root.kind, Kind::CacheAToken | Kind::None));
-        let problem = kept.problem.as_ref().or(file).or(netrc).filter(|_| root.kind != Kind::None);
+        let problem = kept.problem.as_ref().or_else(|| self.source_problem(root));
         AccountStatus {
             name: root.name.clone(),
             state,
             user: user.filter(|user| !user.is_empty()),
             problem: problem.map(|problem| problem.message().to_owned()),
         }
+    }
+
+    /// Why a file that could hold the secret of `root` is not used.
+    fn source_problem(&self, root: &RootCredential) -> Option<&Error> {
+        let file = matches!(root.kind, Kind::CacheAToken | Kind::CacheBOfflineToken { .. });
+        let netrc = !matches!(root.kind, Kind::CacheAToken | Kind::None);
+        let file = self.file_problem.as_ref().filter(|_| file);
+        file.or(self.netrc_problem.as_ref().filter(|_| netrc))
     }
 
     /// Whose offline token is in use, if it is that of the credentials file.
