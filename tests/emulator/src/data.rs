@@ -4,6 +4,7 @@
 //! hundred thousand of them cost nothing until they are asked for. Products are ordered by time, which lets a
 //! time window be cut out without looking at the others.
 
+mod archive;
 mod demo;
 mod files;
 mod fixtures;
@@ -13,7 +14,7 @@ mod series;
 
 use jiff::Timestamp;
 
-use crate::content::Content;
+use crate::content::{Content, hash};
 use crate::options::DataSet;
 
 pub(crate) use files::{File, is_main, media as file_media};
@@ -55,8 +56,12 @@ impl Catalogue {
         let collection = self.collection(parts.next()?)?;
         let (_date, product) = ([parts.next()?, parts.next()?, parts.next()?], parts.next()?);
         let rest = parts.next();
-        let scene = collection.find(if rest.is_none() { product.trim_end_matches(".nc") } else { product })?;
+        let name = product.trim_end_matches(".nc").trim_end_matches(".zip");
+        let scene = collection.find(if rest.is_none() { name } else { product })?;
         let files = collection.files(&scene);
+        if rest.unwrap_or(product) == scene.archive() {
+            return Some((scene.path(&scene.archive()), collection.zip(&scene, &files), "application/zip"));
+        }
         let file = files.iter().find(|file| Some(file.path.as_str()) == rest.or(Some(product)))?;
         Some((scene.path(&file.path), file.content.clone(), file.media))
     }
@@ -86,6 +91,15 @@ impl Collection {
     /// A product by its identifier, with or without the suffix of its folder.
     pub(crate) fn find(&self, id: &str) -> Option<Scene> {
         self.series.find(id.trim_end_matches(self.mission.suffix()))
+    }
+
+    /// A product as one zip: a real one in the demo, bytes of the same length otherwise.
+    pub(crate) fn zip(&self, scene: &Scene, files: &[File]) -> Content {
+        let folder = format!("{}{}", scene.id, self.mission.suffix());
+        match &self.series {
+            Series::Listed(_) => Content::bytes(archive::write(&folder, files)),
+            Series::Computed(_) => Content::noise(hash(&folder), archive::len(&folder, files)),
+        }
     }
 
     /// The files of a product, in the order of their paths.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 /// More entries than this are counted but not kept.
@@ -105,10 +105,22 @@ pub struct Entry {
     pub complete: bool,
     /// The rule of [`crate::Faults`] that changed the answer.
     pub fault: Option<String>,
-    /// Arrival, since the start of the emulator.
+    /// Arrival, since the start of the emulator. In JSON a number of seconds, as the end is.
+    #[serde(serialize_with = "seconds")]
     pub started: Duration,
     /// End of the body or of the connection; `None` while it runs.
+    #[serde(serialize_with = "maybe_seconds")]
     pub ended: Option<Duration>,
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+// The shape of the parameter is given by serde.
+#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn maybe_seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }
 
 /// The sums of one endpoint.

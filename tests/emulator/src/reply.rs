@@ -262,6 +262,10 @@ impl Pump {
         }
         if self.position >= self.end {
             self.release();
+            if self.plan.announce_more > 0 {
+                // What was announced will not come: without the pause the headers would not come either.
+                tokio::time::sleep(SETTLE).await;
+            }
             return None;
         }
         if self.still_allowed.as_ref().is_some_and(|allowed| !allowed()) {

@@ -191,6 +191,11 @@ impl Scene {
         path + file
     }
 
+    /// The name of the product as one zip, beside its files.
+    pub(crate) fn archive(&self) -> String {
+        format!("{}.zip", self.id)
+    }
+
     fn name(&self, pick: u64) -> String {
         let (start, end) = (compact(self.start), compact(self.end));
         let made = compact(self.start + 6 * 3_600_000 + 17_000);

@@ -16,9 +16,7 @@ pub(crate) fn item(shared: &Shared, behaviour: &ItemBehaviour, collection: &Coll
     let mut assets = Map::new();
     let files = collection.files(scene);
     let form = form_of(behaviour, scene);
-    let mut total = 0;
     for (index, file) in files.iter().enumerate() {
-        total += file.content.len();
         if behaviour.few_assets && !is_main(&file.path) {
             continue;
         }
@@ -38,7 +36,7 @@ pub(crate) fn item(shared: &Shared, behaviour: &ItemBehaviour, collection: &Coll
         assets.insert(key(form, scene, file, &assets), asset);
     }
     if behaviour.product_zip {
-        let path = format!("{}.zip", scene.id);
+        let path = scene.archive();
         let mut asset = json!({
             "href": href(shared, HrefForm::Plain, scene, 0, &path),
             "type": file_media(&path),
@@ -46,7 +44,7 @@ pub(crate) fn item(shared: &Shared, behaviour: &ItemBehaviour, collection: &Coll
             "roles": ["data", "metadata", "archive"],
         });
         if behaviour.sizes == Sizes::All {
-            asset["file:size"] = total.into();
+            asset["file:size"] = collection.zip(scene, &files).len().into();
         }
         assets.insert("Product".to_owned(), asset);
     }
