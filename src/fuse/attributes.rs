@@ -77,24 +77,20 @@ impl Presentation {
         next: u64,
         listed: &Listed,
     ) -> bool {
-        let found = listed.entry.as_ref().and_then(|entry| filesystem.lookup_entry(directory, entry));
-        let inode = INodeNo(listed.inode);
-        match found {
-            Some(found) => {
-                let attr = self.file_attr(&found.stat);
-                let full = reply.add(inode, next, listed.name.as_ref(), &found.ttl, &attr, GENERATION);
-                if full {
-                    filesystem.forget(found.stat.inode, 1);
-                }
-                full
-            }
-            None => {
-                // The kernel takes node 0 as a name without attributes, and looks it up when they are needed.
-                let unknown = Stat { inode: 0, kind: listed.kind, size: 0, time: None };
-                let attr = self.file_attr(&unknown);
-                reply.add(inode, next, listed.name.as_ref(), &Duration::ZERO, &attr, GENERATION)
-            }
+        let name = listed.name.as_ref();
+        let Some(entry) = &listed.entry else {
+            // `.` and `..`: the kernel takes their names only.
+            let stat = Stat { inode: listed.inode, kind: listed.kind, size: 0, time: None };
+            let attr = self.file_attr(&stat);
+            return reply.add(INodeNo(listed.inode), next, name, &Duration::ZERO, &attr, GENERATION);
+        };
+        let found = filesystem.lookup_entry(directory, entry);
+        let attr = self.file_attr(&found.stat);
+        let full = reply.add(attr.ino, next, name, &found.ttl, &attr, GENERATION);
+        if full {
+            filesystem.forget(found.stat.inode, 1);
         }
+        full
     }
 }
 

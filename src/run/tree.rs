@@ -259,8 +259,9 @@ fn base(key: &str, text: &str) -> Result<Url> {
 pub(super) fn credential_settings(settings: &Settings) -> Result<CredentialSettings> {
     let identity = &settings.identity;
     let client = |id: &str, key: &str, redirect: &str, scope: &str| -> Result<Client> {
-        let redirect_uri = address(key, redirect)?;
-        Ok(Client { id: id.into(), redirect_uri, scope: scope.into() })
+        // Checked as an address, but sent letter by letter as the provider has it registered.
+        address(key, redirect)?;
+        Ok(Client { id: id.into(), redirect_uri: redirect.into(), scope: scope.into() })
     };
     let home = places::home();
     let file = |path: &str| Some(expand(path, &home)).filter(|_| !path.is_empty());
