@@ -30,7 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use self::renewal::Memory;
-use self::vault::Vault;
+use self::vault::{LastRead, Vault};
 pub use token::TokenSet;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -179,8 +179,10 @@ struct Inner {
     roots: Vec<RootCredential>,
     /// For refresh grants; a login gets its own, with its own cookies.
     session: Session,
-    /// What was loaded. Lock order: `renewal` before `vault`; `vault` is never held across an await.
+    /// What was loaded. Lock order: `renewal`, `read`, `vault`; the last two are never held across an await.
     vault: Mutex<Vault>,
+    /// Held while the files are read.
+    read: Mutex<LastRead>,
     /// Held for the length of a renewal: the single flight.
     renewal: Arc<tokio::sync::Mutex<Memory>>,
 }
@@ -202,7 +204,15 @@ impl Credentials {
     pub fn new(settings: CredentialSettings, keyring: Keyring, roots: Vec<RootCredential>) -> Result<Self> {
         let session = login::session(&settings.identity)?;
         let vault = Mutex::new(Vault::new(roots.len()));
-        let inner = Arc::new(Inner { settings, keyring, roots, session, vault, renewal: Arc::default() });
+        let inner = Arc::new(Inner {
+            settings,
+            keyring,
+            roots,
+            session,
+            vault,
+            read: Mutex::default(),
+            renewal: Arc::default(),
+        });
         inner.reload();
         let refresher = tokio::spawn(refresher::run(Arc::clone(&inner)));
         Ok(Self(Arc::new(Handle { inner, _refresher: AbortOnDropHandle::new(refresher) })))

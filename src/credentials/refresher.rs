@@ -23,10 +23,8 @@ pub(super) async fn run(inner: Arc<Inner>) {
     let mut plan = Plan::default();
     loop {
         sleep(plan.next_look().min(POLL)).await;
-        let watcher = Arc::clone(&inner);
-        // The home directory may be on a slow network file system.
-        if tokio::task::spawn_blocking(move || watcher.reload()).await.is_err() {
-            tracing::error!("reading the credentials failed");
+        if let Err(error) = renewal::reload(&inner).await {
+            tracing::error!("{error}");
         }
         let login = inner.vault.lock().access().map(|access| access.login.clone());
         let due = plan.is_due(login.as_ref(), Instant::now(), Timestamp::now());

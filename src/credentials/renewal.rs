@@ -107,7 +107,7 @@ fn remember(inner: &Inner, root: usize, seen: u64, memory: &mut Memory, error: &
 }
 
 /// The service answered 401 to the secret of `root`.
-async fn refused(inner: &Inner, root: usize, memory: &mut Memory) -> Result<()> {
+async fn refused(inner: &Arc<Inner>, root: usize, memory: &mut Memory) -> Result<()> {
     let place = &inner.roots[root];
     let host = place.scope.origin().host().to_owned();
     match &place.kind {
@@ -140,14 +140,14 @@ async fn refused(inner: &Inner, root: usize, memory: &mut Memory) -> Result<()> 
 }
 
 /// A new Cache-A token: from the file if somebody else renewed, by refresh grant, by password, or not.
-async fn renew_cache_a(inner: &Inner, memory: &mut Memory) -> Result<()> {
+async fn renew_cache_a(inner: &Arc<Inner>, memory: &mut Memory) -> Result<()> {
     let identity = &inner.settings.identity;
     let before = in_use(inner);
     let _lock = match &inner.settings.file {
         Some(file) => private_file::lock(file).await?,
         None => None,
     };
-    inner.reload();
+    reload(inner).await?;
     let login = in_use(inner);
     let token = |login: &Option<CacheALogin>| login.as_ref().map(|login| login.access_token.clone());
     if let Some(now) = token(&login)
@@ -160,7 +160,7 @@ async fn renew_cache_a(inner: &Inner, memory: &mut Memory) -> Result<()> {
     {
         match token::from_refresh(&inner.session, identity, &identity.cache_a, refresh).await {
             Ok(tokens) => {
-                keep_cache_a(inner, CacheALogin::new(&login.user, &tokens));
+                keep_cache_a(inner, CacheALogin::new(&login.user, &tokens)).await;
                 return Ok(());
             }
             Err(error) if error.kind() == ErrorKind::LoginExpired => {
@@ -172,7 +172,7 @@ async fn renew_cache_a(inner: &Inner, memory: &mut Memory) -> Result<()> {
     }
     if let Some(tokens) = by_password(inner, &identity.cache_a, memory).await? {
         let (user, tokens) = tokens;
-        keep_cache_a(inner, CacheALogin::new(&user, &tokens));
+        keep_cache_a(inner, CacheALogin::new(&user, &tokens)).await;
         return Ok(());
     }
     let story =
@@ -184,10 +184,10 @@ async fn renew_cache_a(inner: &Inner, memory: &mut Memory) -> Result<()> {
 
 /// Cache-B and other password hosts: another source, or a new offline token by password. The offline token
 /// itself never goes into a refresh grant (contract.md 8.9).
-async fn renew_from_files(inner: &Inner, root: usize, host: &str, memory: &mut Memory) -> Result<()> {
+async fn renew_from_files(inner: &Arc<Inner>, root: usize, host: &str, memory: &mut Memory) -> Result<()> {
     let offline = matches!(inner.roots[root].kind, Kind::CacheBOfflineToken { .. });
     let before = inner.keyring.generation_of(&inner.roots[root].scope);
-    inner.reload();
+    reload(inner).await?;
     if inner.keyring.generation_of(&inner.roots[root].scope) != before {
         return Ok(());
     }
@@ -254,17 +254,31 @@ async fn by_password(
 }
 
 /// Puts a new Cache-A token to use and into the file, whose lock the caller holds.
-fn keep_cache_a(inner: &Inner, login: CacheALogin) {
+async fn keep_cache_a(inner: &Inner, login: CacheALogin) {
     inner.install(&mut inner.vault.lock(), login.clone(), Some(Instant::now()));
-    let Some(file) = &inner.settings.file else { return };
-    // Saved only into a file that is there and understood: a login that was just forgotten must not come back.
-    if private_file::stamp(file).is_none() {
-        return;
-    }
-    log_failure(files::load(file).and_then(|mut stored| {
+    let Some(file) = inner.settings.file.clone() else { return };
+    let saved = off_the_runtime(move || {
+        // Saved only into a file that is there and understood: a login that was just forgotten must not
+        // come back.
+        if private_file::stamp(&file).is_none() {
+            return Ok(());
+        }
+        let mut stored = files::load(&file)?;
         stored.cache_a = Some(login);
-        files::save(file, &stored)
-    }));
+        files::save(&file, &stored)
+    });
+    log_failure(saved.await.and_then(|saved| saved));
+}
+
+/// File work: the home directory may be on a slow network file system.
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Error::new(ErrorKind::Internal, "reading or writing the credentials failed"))
+}
+
+pub(super) async fn reload(inner: &Arc<Inner>) -> Result<()> {
+    let inner = Arc::clone(inner);
+    off_the_runtime(move || inner.reload()).await
 }
 
 /// Not saved is no reason not to use it.

@@ -6,6 +6,7 @@
 //! - a secret that a service refused is not offered to it again for a while, so two stale sources do not take
 //!   turns; with nothing else at hand it stays in use, since the service may change its mind.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -47,8 +48,10 @@ impl Root {
     }
 }
 
+/// Stamps of the credentials file and of netrc when they were last read; `None` before the first time.
+pub(super) type LastRead = [Option<Option<Stamp>>; 2];
+
 pub(super) struct Vault {
-    stamps: (Option<Stamp>, Option<Stamp>),
     /// Content of the credentials file when it was last read.
     stored: Stored,
     netrc: Vec<Entry>,
@@ -59,7 +62,6 @@ pub(super) struct Vault {
     roots: Vec<Root>,
     /// The kept password was refused: it is not tried again until the file changes.
     pub(super) account_refused: bool,
-    loaded: bool,
 }
 
 /// The host as netrc writes it: IPv6 addresses without brackets.
@@ -74,7 +76,6 @@ pub(super) fn same(one: &SecretString, two: &SecretString) -> bool {
 impl Vault {
     pub(super) fn new(roots: usize) -> Self {
         Self {
-            stamps: (None, None),
             stored: Stored::default(),
             netrc: Vec::new(),
             netrc_modified: SystemTime::UNIX_EPOCH,
@@ -83,7 +84,6 @@ impl Vault {
             access: None,
             roots: std::iter::repeat_with(Root::default).take(roots).collect(),
             account_refused: false,
-            loaded: false,
         }
     }
 
@@ -224,24 +224,27 @@ impl Vault {
 
 impl Inner {
     /// Reads the files again if they have changed, and puts what is new into the keyring.
+    ///
+    /// Blocks on the files; the vault stays free meanwhile.
     pub(super) fn reload(&self) {
-        let stamp = |path: &Option<std::path::PathBuf>| path.as_deref().and_then(private_file::stamp);
+        // One at a time, so that an older content is never taken over after a newer one.
+        let mut read = self.read.lock();
+        let stamp = |path: &Option<PathBuf>| path.as_deref().and_then(private_file::stamp);
         // Before reading: a change in between is then seen the next time.
-        let stamps = (stamp(&self.settings.file), stamp(&self.settings.netrc));
-        let mut vault = self.vault.lock();
-        if vault.loaded && vault.stamps == stamps {
+        let stamps = [Some(stamp(&self.settings.file)), Some(stamp(&self.settings.netrc))];
+        if *read == stamps {
             return;
         }
-        let (new_file, new_netrc) =
-            (!vault.loaded || vault.stamps.0 != stamps.0, !vault.loaded || vault.stamps.1 != stamps.1);
-        vault.stamps = stamps;
-        vault.loaded = true;
-        if new_file {
-            let stored = self.settings.file.as_deref().map_or_else(|| Ok(Stored::default()), files::load);
+        let stored = (read[0] != stamps[0])
+            .then(|| self.settings.file.as_deref().map_or_else(|| Ok(Stored::default()), files::load));
+        let netrc = (read[1] != stamps[1])
+            .then(|| self.settings.netrc.as_deref().map_or(Ok(None), private_file::read));
+        *read = stamps;
+        let mut vault = self.vault.lock();
+        if let Some(stored) = stored {
             vault.file_problem = keep(stored, |stored| self.adopt(&mut vault, stored));
         }
-        if new_netrc {
-            let content = self.settings.netrc.as_deref().map_or(Ok(None), private_file::read);
+        if let Some(content) = netrc {
             vault.netrc_problem = keep(content, |content| {
                 vault.netrc = content.as_ref().map_or_else(Vec::new, |content| netrc::parse(&content.bytes));
                 vault.netrc_modified = content.map_or(SystemTime::UNIX_EPOCH, |content| content.modified);
