@@ -8,7 +8,7 @@ pub mod asset;
 pub mod collection;
 pub mod footprint;
 pub mod item;
-mod lenient;
+
 pub mod link;
 pub mod next;
 pub mod page;

@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::super::lenient::{Members, instant, text, texts, values};
 use super::super::limits::COLLECTIONS;
 use super::super::mgrs::Bbox;
 use super::super::quote::quote;
 use super::footprint;
-use super::lenient::{Members, instant, text, texts, values};
 use super::link::{self, Link};
 use crate::error::{Error, ErrorKind, Result, fail};
 

@@ -11,10 +11,10 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::super::lenient::{Key, Members, whole};
 use super::super::limits::{DOCUMENT_BYTES, ITEMS_PER_PAGE};
 use super::super::quote::quote;
 use super::Item;
-use super::lenient::{Key, Members, whole};
 use super::link::{self, Link};
 use crate::error::{Error, ErrorKind, Result, fail};
 
