@@ -190,3 +190,16 @@ fn broken_items_are_counted() {
     let end = end.unwrap();
     assert_eq!((ids.len(), end.skipped, end.problem.as_deref()), (2, 1, Some("item has no usable id")));
 }
+
+#[test]
+fn a_walk_can_be_a_task() {
+    fn can_move<T: Send>(task: T) -> T {
+        task
+    }
+    let endpoints = Endpoints::at(&"https://c.example/api".parse().unwrap()).unwrap();
+    let query = search();
+    let fetch = |_| async { fail::<Bytes>(ErrorKind::Unavailable, "503") }.boxed();
+    let mut sink = |_: Item| ();
+    let end = can_move(walk(&endpoints, &query, &[Way::Items], &fetch, &mut sink)).now_or_never();
+    assert_eq!(end.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+}
