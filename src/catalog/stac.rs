@@ -9,7 +9,7 @@ pub mod client;
 pub mod collection;
 pub mod footprint;
 pub mod item;
-mod lenient;
+
 pub mod link;
 pub mod next;
 pub mod page;
