@@ -1,6 +1,7 @@
 //! The Zarr host of Cache-B: Basic authentication with an offline token, quotas, and plain objects.
 
 mod demo;
+mod globe;
 mod huge;
 
 use std::sync::{Arc, OnceLock};
