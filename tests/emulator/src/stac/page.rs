@@ -54,7 +54,7 @@ pub(crate) fn find(shared: &Shared, request: &Request, query: &Query) -> Value {
         next = Some(Token { number: u64::from(u32::MAX), ..token });
     }
     let last = stac.max_pages.is_some_and(|pages| page >= pages);
-    let next = next.filter(|_| !last).map(|token| Token { page: page + 1, ..token });
+    let next = next.filter(|_| !last).map(|token| Token { page: page.saturating_add(1), ..token });
 
     let address = format!("{}{}", shared.url, request.path);
     let mut links = vec![

@@ -143,7 +143,9 @@ async fn wrong_answers() {
     stage.fault("redirect to=foreign code=307");
     let answer = stage.download().await;
     assert_eq!(answer.status, 307);
-    assert!(answer.header("location").unwrap().starts_with(&stage.bench.emulator.foreign_url()));
+    let location = answer.header("location").unwrap();
+    assert!(location.starts_with(&stage.bench.emulator.foreign_url()));
+    assert!(stage.bench.get(location).await.body == stage.truth);
     stage.fault("header name=ETag value=W/x + remove-header name=content-length");
     let answer = stage.download().await;
     assert_eq!((answer.header("etag"), answer.header("content-length")), (Some("W/x"), None));
