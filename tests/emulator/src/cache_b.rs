@@ -1,14 +1,14 @@
 //! The Zarr host of Cache-B: Basic authentication with an offline token, quotas, and plain objects.
 
 mod demo;
+mod globe;
 mod huge;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header;
-use parking_lot::Mutex;
 
 use crate::accounts;
 use crate::content::Content;
@@ -23,7 +23,7 @@ use huge::Huge;
 pub(crate) const PATH: &str = "/cacheb/";
 
 /// Answers a request to the Zarr host.
-pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
+pub(crate) async fn answer(shared: &Arc<Shared>, request: &Request) -> Reply {
     let behaviour = shared.behaviour.read().cache_b.clone();
     match request.method.as_str() {
         "GET" => {}
@@ -45,7 +45,10 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
         return Reply::error(403, "this data needs the upgraded access");
     }
     let total = |count: fn(&crate::journal::Totals) -> u64| {
-        [Endpoint::ZarrMetadata, Endpoint::ZarrChunk].iter().map(|endpoint| count(&shared.journal.totals(*endpoint))).sum::<u64>()
+        [Endpoint::ZarrMetadata, Endpoint::ZarrChunk]
+            .iter()
+            .map(|endpoint| count(&shared.journal.totals(*endpoint)))
+            .sum::<u64>()
     };
     let over = behaviour.request_quota.is_some_and(|quota| total(|totals| totals.requests) > quota)
         || behaviour.byte_quota.is_some_and(|quota| total(|totals| totals.bytes) >= quota);
@@ -57,6 +60,14 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
         };
     }
     let key = decode(request.path.strip_prefix(PATH).unwrap_or(""));
+    if !shared.stores.is_ready(&key) {
+        // Encoding takes a while and would hold up all other requests of this thread.
+        let (shared, key) = (Arc::clone(shared), key.clone());
+        let writing = tokio::task::spawn_blocking(move || shared.stores.get(&key).is_some());
+        if writing.await.is_err() {
+            return Reply::error(500, "the store could not be written");
+        }
+    }
     let Some(content) = shared.stores.get(&key) else {
         let text = if behaviour.absent == 403 { "access denied" } else { "no such key" };
         return Reply::error(behaviour.absent, text);
@@ -102,18 +113,12 @@ struct Small {
     path: &'static str,
     write: fn() -> demo::Objects,
     objects: OnceLock<demo::Objects>,
-    /// Held while writing, so that many first requests write once.
-    writing: Mutex<()>,
 }
 
 impl Stores {
     pub(crate) fn new(data: &DataSet) -> Stores {
-        let small = demo::STORES.iter().map(|(path, write)| Small {
-            path,
-            write: *write,
-            objects: OnceLock::new(),
-            writing: Mutex::new(()),
-        });
+        let small =
+            demo::STORES.iter().map(|(path, write)| Small { path, write: *write, objects: OnceLock::new() });
         let huge = match data {
             DataSet::Demo => None,
             DataSet::Synthetic(scale) => Some(Huge::new(scale)),
@@ -132,16 +137,18 @@ impl Stores {
         if let Some(key) = path.strip_prefix(huge::PATH).and_then(|rest| rest.strip_prefix('/')) {
             return self.huge.as_ref()?.get(key);
         }
-        let (store, key) = self.small.iter().find_map(|store| {
-            Some((store, path.strip_prefix(store.path)?.strip_prefix('/')?))
-        })?;
-        let objects = match store.objects.get() {
-            Some(objects) => objects,
-            None => {
-                let _one_writer = store.writing.lock();
-                store.objects.get_or_init(store.write)
-            }
-        };
-        objects.get(key).map(|bytes| Content::bytes(bytes.clone()))
+        let (store, key) = self.small(path)?;
+        store.objects.get_or_init(store.write).get(key).map(|bytes| Content::bytes(bytes.clone()))
+    }
+
+    /// Whether an object can be had without writing its store first.
+    fn is_ready(&self, path: &str) -> bool {
+        self.small(path).is_none_or(|(store, _)| store.objects.get().is_some())
+    }
+
+    /// The small store of a path, and the key in it.
+    fn small<'a>(&self, path: &'a str) -> Option<(&Small, &'a str)> {
+        let within = |store: &Small| path.strip_prefix(store.path)?.strip_prefix('/');
+        self.small.iter().find_map(|store| Some((store, within(store)?)))
     }
 }

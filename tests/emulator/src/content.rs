@@ -114,9 +114,9 @@ pub(crate) fn mix(seed: u64, number: u64) -> u64 {
 
 /// A number that stands for a text (FNV-1a, then mixed), the same in every run.
 pub(crate) fn hash(text: &str) -> u64 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     mix(hash, 0)
 }
 
@@ -126,7 +126,9 @@ mod tests {
 
     #[test]
     fn any_range_equals_the_slice_of_the_whole() {
-        for content in [Content::noise(7, 1001), Content::kelvin(7, 1001), Content::noise(7, 1001).changed(3, 5)] {
+        for content in
+            [Content::noise(7, 1001), Content::kelvin(7, 1001), Content::noise(7, 1001).changed(3, 5)]
+        {
             let whole = content.to_vec();
             assert_eq!(whole.len() as u64, content.len());
             for (offset, len) in [(0, 1), (7, 9), (8, 8), (993, 100), (1000, 1), (2000, 4)] {

@@ -8,11 +8,11 @@
 
 use serde_json::{Value, json};
 
+use crate::accounts;
 use crate::behaviour::Behaviour;
 use crate::emulator::Shared;
 use crate::reply::{ObjectRules, Reply};
 use crate::request::{Request, field};
-use crate::{accounts, download};
 
 /// Answers a request to the emulator itself.
 pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
@@ -47,8 +47,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
         ("POST", "/touch") => {
             let Some(path) = path else { return Reply::error(400, "path is missing") };
             let longer = field(&parameters, "longer").and_then(|text| text.parse().ok()).unwrap_or(0);
-            let key = download::canonical(&shared.catalogue, path).unwrap_or_else(|| path.to_owned());
-            shared.bump(&key, longer);
+            shared.bump(&shared.key_of(path), longer);
             done()
         }
         ("POST", "/token") => {

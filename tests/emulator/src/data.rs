@@ -12,6 +12,8 @@ mod mission;
 mod sentinel2;
 mod series;
 
+use std::sync::{Arc, OnceLock};
+
 use jiff::Timestamp;
 
 use crate::content::{Content, hash};
@@ -26,6 +28,8 @@ pub(crate) use series::Series;
 pub(crate) struct Collection {
     pub(crate) mission: Mission,
     pub(crate) series: Series,
+    /// The files of listed products, made when first asked for.
+    listed: Vec<OnceLock<Arc<[File]>>>,
 }
 
 /// All collections.
@@ -36,12 +40,16 @@ pub(crate) struct Catalogue {
 
 impl Catalogue {
     pub(crate) fn new(data: &DataSet) -> Catalogue {
-        let collections = Mission::ALL.iter().map(|mission| Collection {
-            mission: *mission,
-            series: match data {
+        let collections = Mission::ALL.iter().map(|mission| {
+            let series = match data {
                 DataSet::Demo => Series::Listed(demo::scenes(*mission)),
                 DataSet::Synthetic(scale) => Series::computed(*mission, scale),
-            },
+            };
+            let listed = match &series {
+                Series::Listed(scenes) => scenes.iter().map(|_| OnceLock::new()).collect(),
+                Series::Computed(_) => Vec::new(),
+            };
+            Collection { mission: *mission, series, listed }
         });
         Catalogue { collections: collections.collect() }
     }
@@ -103,10 +111,11 @@ impl Collection {
     }
 
     /// The files of a product, in the order of their paths.
-    pub(crate) fn files(&self, scene: &Scene) -> Vec<File> {
-        match &self.series {
-            Series::Listed(_) => demo::files(scene),
-            Series::Computed(computed) => files::computed(scene, computed.shrink),
+    pub(crate) fn files(&self, scene: &Scene) -> Arc<[File]> {
+        match (&self.series, self.listed.get(scene.number as usize)) {
+            (Series::Computed(computed), _) => files::computed(scene, computed.shrink).into(),
+            (Series::Listed(_), Some(files)) => Arc::clone(files.get_or_init(|| demo::files(scene).into())),
+            (Series::Listed(_), None) => demo::files(scene).into(),
         }
     }
 }

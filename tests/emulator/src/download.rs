@@ -114,7 +114,8 @@ fn unauthorized(reason: &str) -> Reply {
     Reply::error(401, reason).with(header::WWW_AUTHENTICATE, "Bearer realm=\"desp\"")
 }
 
-fn signed_address(shared: &Shared, key: &str, user: &str, lifetime: u64) -> String {
+/// An address on the foreign host that gives a file without any credential, for some seconds.
+pub(crate) fn signed_address(shared: &Shared, key: &str, user: &str, lifetime: u64) -> String {
     let expires = (shared.journal.now() + Duration::from_secs(lifetime)).as_millis().to_string();
     format!(
         "{}{SIGNED_PATH}?key={}&X-Amz-Credential={}&X-Amz-Expires={expires}&X-Amz-Signature={}",

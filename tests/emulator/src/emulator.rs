@@ -179,8 +179,7 @@ impl Emulator {
 
     /// Changes an object: from now on it has other bytes, another entity tag and `longer` bytes more.
     pub fn touch(&self, path: &str, longer: i64) {
-        let key = download::canonical(&self.shared.catalogue, path).unwrap_or_else(|| path.to_owned());
-        self.shared.bump(&key, longer);
+        self.shared.bump(&self.shared.key_of(path), longer);
     }
 }
 
@@ -195,10 +194,13 @@ impl Drop for Emulator {
 impl Shared {
     /// The name under which changes of the object of this request are kept.
     pub(crate) fn object_key(&self, request: &Request) -> String {
-        match download::asked_path(request) {
-            Some(path) => download::canonical(&self.catalogue, &path).unwrap_or(path),
-            None => request.path.strip_prefix(cache_b::PATH).unwrap_or(&request.path).to_owned(),
-        }
+        self.key_of(&download::asked_path(request).unwrap_or_else(|| request.path.clone()))
+    }
+
+    /// The name under which changes of the object at a path are kept.
+    pub(crate) fn key_of(&self, path: &str) -> String {
+        let key = path.strip_prefix(cache_b::PATH).unwrap_or(path);
+        download::canonical(&self.catalogue, path).unwrap_or_else(|| key.to_owned())
     }
 
     pub(crate) fn bump(&self, key: &str, longer: i64) {

@@ -53,9 +53,9 @@ pub(crate) fn tile_named(name: &str) -> Option<Tile> {
     // Row letters repeat every 2,000 km: take the repetition nearest to the middle of the band.
     let middle = project(f64::from(zone) * 6.0 - 183.0, f64::from(band * 8 - 76), zone).1
         + if south { 10_000_000.0 } else { 0.0 };
-    let row = (0..5).map(|turn| row + turn * 20).min_by_key(|row| {
-        (f64::from(*row) * 100_000.0 + 50_000.0 - middle).abs() as i64
-    })?;
+    let row = (0..5)
+        .map(|turn| row + turn * 20)
+        .min_by_key(|row| (f64::from(*row) * 100_000.0 + 50_000.0 - middle).abs() as i64)?;
     Some(tile(name.to_owned(), zone, south, column, row))
 }
 
@@ -63,13 +63,15 @@ fn tile(name: String, zone: u32, south: bool, column: u32, row: u32) -> Tile {
     let (x, y) = (column * 100_000 / 60 * 60, ((row + 1) * 100_000).div_ceil(60) * 60);
     let base = if south { 10_000_000.0 } else { 0.0 };
     let (left, top) = (f64::from(x), f64::from(y) - base);
-    let corners = [(left, top), (left + 109_800.0, top), (left + 109_800.0, top - 109_800.0), (left, top - 109_800.0)]
-        .map(|(east, north)| <[f64; 2]>::from(locate(east, north, zone)).map(round));
+    let corners =
+        [(left, top), (left + 109_800.0, top), (left + 109_800.0, top - 109_800.0), (left, top - 109_800.0)]
+            .map(|(east, north)| <[f64; 2]>::from(locate(east, north, zone)).map(round));
     let edge = |axis: usize, pick: fn(f64, f64) -> f64, from: f64| {
         corners.iter().map(|corner| corner[axis]).fold(from, pick)
     };
     let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
-    let bbox = [edge(0, f64::min, low), edge(1, f64::min, low), edge(0, f64::max, high), edge(1, f64::max, high)];
+    let bbox =
+        [edge(0, f64::min, low), edge(1, f64::min, low), edge(0, f64::max, high), edge(1, f64::max, high)];
     Tile { name, epsg: if south { 32700 } else { 32600 } + zone, x, y, bbox, corners }
 }
 
@@ -84,11 +86,16 @@ fn project(lon: f64, lat: f64, zone: u32) -> (f64, f64) {
     let ep2 = E2 / (1.0 - E2);
     let n = A / (1.0 - E2 * phi.sin().powi(2)).sqrt();
     let (t, c, a) = (phi.tan().powi(2), ep2 * phi.cos().powi(2), phi.cos() * lambda);
-    let east = K0 * n * (a + (1.0 - t + c) * a.powi(3) / 6.0
-        + (5.0 - 18.0 * t + t * t + 72.0 * c - 58.0 * ep2) * a.powi(5) / 120.0);
-    let north = K0 * (meridian(phi) + n * phi.tan() * (a * a / 2.0
-        + (5.0 - t + 9.0 * c + 4.0 * c * c) * a.powi(4) / 24.0
-        + (61.0 - 58.0 * t + t * t + 600.0 * c - 330.0 * ep2) * a.powi(6) / 720.0));
+    let east = K0
+        * n
+        * (a + (1.0 - t + c) * a.powi(3) / 6.0
+            + (5.0 - 18.0 * t + t * t + 72.0 * c - 58.0 * ep2) * a.powi(5) / 120.0);
+    let north = K0
+        * (meridian(phi)
+            + n * phi.tan()
+                * (a * a / 2.0
+                    + (5.0 - t + 9.0 * c + 4.0 * c * c) * a.powi(4) / 24.0
+                    + (61.0 - 58.0 * t + t * t + 600.0 * c - 330.0 * ep2) * a.powi(6) / 720.0));
     (east + 500_000.0, north)
 }
 
@@ -115,11 +122,14 @@ fn locate(east: f64, north: f64, zone: u32) -> (f64, f64) {
     let w = 1.0 - E2 * phi.sin().powi(2);
     let (n, r) = (A / w.sqrt(), A * (1.0 - E2) / w.powf(1.5));
     let d = (east - 500_000.0) / (n * K0);
-    let lat = phi - (n * phi.tan() / r) * (d * d / 2.0
-        - (5.0 + 3.0 * t + 10.0 * c - 4.0 * c * c - 9.0 * ep2) * d.powi(4) / 24.0
-        + (61.0 + 90.0 * t + 298.0 * c + 45.0 * t * t - 252.0 * ep2 - 3.0 * c * c) * d.powi(6) / 720.0);
+    let lat = phi
+        - (n * phi.tan() / r)
+            * (d * d / 2.0 - (5.0 + 3.0 * t + 10.0 * c - 4.0 * c * c - 9.0 * ep2) * d.powi(4) / 24.0
+                + (61.0 + 90.0 * t + 298.0 * c + 45.0 * t * t - 252.0 * ep2 - 3.0 * c * c) * d.powi(6)
+                    / 720.0);
     let lon = (d - (1.0 + 2.0 * t + c) * d.powi(3) / 6.0
-        + (5.0 - 2.0 * c + 28.0 * t - 3.0 * c * c + 8.0 * ep2 + 24.0 * t * t) * d.powi(5) / 120.0) / phi.cos();
+        + (5.0 - 2.0 * c + 28.0 * t - 3.0 * c * c + 8.0 * ep2 + 24.0 * t * t) * d.powi(5) / 120.0)
+        / phi.cos();
     (f64::from(zone) * 6.0 - 183.0 + lon.to_degrees(), lat.to_degrees())
 }
 
@@ -138,7 +148,9 @@ mod tests {
 
     #[test]
     fn names_and_points_agree() {
-        for (lon, lat) in [(12.0, 42.0), (-3.5, 40.2), (151.2, -33.8), (-70.0, -10.0), (6.1, 49.6), (0.5, 0.5)] {
+        for (lon, lat) in
+            [(12.0, 42.0), (-3.5, 40.2), (151.2, -33.8), (-70.0, -10.0), (6.1, 49.6), (0.5, 0.5)]
+        {
             let tile = tile_at(lon, lat);
             assert_eq!(tile_named(&tile.name), Some(tile.clone()), "{}", tile.name);
             let [west, south, east, north] = tile.bbox;

@@ -99,9 +99,13 @@ fn action(shared: &Shared, session: &Session) -> String {
 }
 
 fn login_form(shared: &Shared, request: &Request) -> Reply {
-    let expired = || html(400, pages::error("Your login attempt timed out. Login will start from the beginning."));
+    let expired =
+        || html(400, pages::error("Your login attempt timed out. Login will start from the beginning."));
     let Some(id) = request.cookie("AUTH_SESSION_ID") else {
-        return html(400, pages::error("Cookie not found. Please make sure cookies are enabled in your browser."));
+        return html(
+            400,
+            pages::error("Cookie not found. Please make sure cookies are enabled in your browser."),
+        );
     };
     if request.cookie("KC_RESTART").is_none() {
         return html(400, pages::error("Restart login cookie not found."));

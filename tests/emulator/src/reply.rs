@@ -116,7 +116,9 @@ impl Reply {
         let etag = etag(key, &content);
         let mut reply = Reply::new(200, "", Bytes::new()).with(header::CONTENT_TYPE, media);
         let validates = |name: HeaderName| {
-            request.header(name).map(|list| list.split(',').any(|tag| tag.trim() == etag || tag.trim() == "*"))
+            request
+                .header(name)
+                .map(|list| list.split(',').any(|tag| tag.trim() == etag || tag.trim() == "*"))
         };
         if rules.etag {
             reply = reply.with(header::ETAG, &etag);

@@ -116,10 +116,7 @@ pub(crate) fn decode(text: &str) -> String {
 
 /// Percent-encodes a value of a query, as forms do but with `%20` for a space.
 pub(crate) fn encode(text: &str) -> String {
-    const KEEP: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANUMERIC
-        .remove(b'-')
-        .remove(b'_')
-        .remove(b'.')
-        .remove(b'~');
+    const KEEP: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     percent_encoding::utf8_percent_encode(text, KEEP).to_string()
 }

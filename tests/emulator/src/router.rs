@@ -28,7 +28,8 @@ pub(crate) async fn answer(
     if let Some(rules) = rules {
         line.fault(&rules);
     }
-    let delay = effects.iter().map(|effect| if let Effect::Delay { time } = effect { *time } else { Duration::ZERO });
+    let delay =
+        effects.iter().map(|effect| if let Effect::Delay { time } = effect { *time } else { Duration::ZERO });
     let delay = delay.sum::<Duration>() + shared.options.latency;
     if !delay.is_zero() && endpoint != Endpoint::Control {
         tokio::time::sleep(delay).await;
@@ -54,7 +55,7 @@ async fn route(shared: &Arc<Shared>, request: &Request, endpoint: Endpoint) -> R
         }
         Endpoint::Download => download::answer(shared, request).await,
         Endpoint::SignedDownload => download::answer_signed(shared, request).await,
-        Endpoint::ZarrMetadata | Endpoint::ZarrChunk => cache_b::answer(shared, request),
+        Endpoint::ZarrMetadata | Endpoint::ZarrChunk => cache_b::answer(shared, request).await,
         Endpoint::LoginPage | Endpoint::LoginForm | Endpoint::Token | Endpoint::Discovery => {
             identity::answer(shared, request, endpoint)
         }

@@ -53,7 +53,9 @@ fn geojson(value: &Value) -> Reply {
 }
 
 fn one_item(shared: &Shared, parts: &[String]) -> Reply {
-    let (Some(collection), Some(id)) = (parts.get(1), parts.get(3)) else { return Reply::error(404, "no such item") };
+    let (Some(collection), Some(id)) = (parts.get(1), parts.get(3)) else {
+        return Reply::error(404, "no such item");
+    };
     let behaviour = shared.behaviour.read().items.clone();
     let gone = behaviour.gone.as_ref().is_some_and(|gone| id.contains(gone.as_str()));
     let found = shared.catalogue.collection(collection).filter(|_| !gone);

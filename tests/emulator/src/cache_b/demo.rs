@@ -8,7 +8,6 @@
 //! | `era5/demo-nested-v0.zarr` | v2, nested groups, `/` in chunk keys, nothing consolidated |
 
 use std::collections::HashMap;
-use std::f64::consts::{PI, TAU};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,11 +17,16 @@ use zarrs::metadata::ArrayMetadata;
 use zarrs::storage::store::MemoryStore;
 use zarrs::storage::{ListableStorageTraits, ReadableStorageTraits};
 
+use super::globe::Globe;
+
 /// A store's objects by their keys.
 pub(crate) type Objects = HashMap<String, Bytes>;
 
-/// The stores: where they lie and how they are written.
-pub(crate) const STORES: &[(&str, fn() -> Objects)] = &[
+/// Where a store lies and how it is written.
+pub(crate) type Recipe = (&'static str, fn() -> Objects);
+
+/// The stores.
+pub(crate) const STORES: [Recipe; 4] = [
     ("d1-climate-dt/demo-climate-sfc-v0.zarr", climate),
     ("era5/demo-reanalysis-era5-v0.zarr", reanalysis),
     ("climate-dt-2/demo-sharded-v0.zarr", sharded),
@@ -71,17 +75,20 @@ impl Writer {
         value: impl Fn(&[u64]) -> T,
         absent: &[&[u64]],
     ) {
-        let array = Array::new_with_metadata(Arc::clone(&self.chunks), &format!("/{path}"), metadata).expect(FIXED);
+        let array =
+            Array::new_with_metadata(Arc::clone(&self.chunks), &format!("/{path}"), metadata).expect(FIXED);
         let grid = array.chunk_grid().grid_shape().to_vec();
-        for chunk in cells(&grid).filter(|chunk| !absent.contains(&chunk.as_slice())) {
+        for chunk in cells(&grid).into_iter().filter(|chunk| !absent.contains(&chunk.as_slice())) {
             let shape = array.chunk_shape(&chunk).expect(FIXED);
             let lengths = shape.iter().map(|len| len.get()).collect::<Vec<u64>>();
+            let (mut values, mut place) = (Vec::new(), vec![0; lengths.len()]);
             // Edge chunks reach beyond the array; what is there belongs to nobody, the field goes on.
-            let cell = |inner: Vec<u64>| {
-                let place = inner.iter().zip(&chunk).zip(&lengths).map(|((i, chunk), len)| i + chunk * len);
-                value(&place.collect::<Vec<u64>>())
-            };
-            let values = cells(&lengths).map(cell).collect::<Vec<T>>();
+            each_cell(&lengths, |inner| {
+                for axis in 0..inner.len() {
+                    place[axis] = inner[axis] + chunk[axis] * lengths[axis];
+                }
+                values.push(value(&place));
+            });
             array.store_chunk(&chunk, values).expect(FIXED);
         }
     }
@@ -101,7 +108,8 @@ impl Writer {
 
     /// The documents that a consolidated document repeats, by key or by node.
     fn consolidated(&self, key: fn(&str) -> Option<&str>) -> Value {
-        let parts = self.documents.iter().filter_map(|(path, value)| Some((key(path)?.to_owned(), value.clone())));
+        let parts =
+            self.documents.iter().filter_map(|(path, value)| Some((key(path)?.to_owned(), value.clone())));
         Value::Object(parts.collect())
     }
 }
@@ -111,47 +119,24 @@ fn pretty(value: &Value) -> String {
 }
 
 /// All indices of a grid, the last axis fastest.
-fn cells(shape: &[u64]) -> impl Iterator<Item = Vec<u64>> {
-    let shape = shape.to_vec();
-    (0..shape.iter().product::<u64>()).map(move |mut number| {
-        let mut place = vec![0; shape.len()];
+fn cells(shape: &[u64]) -> Vec<Vec<u64>> {
+    let mut all = Vec::new();
+    each_cell(shape, |place| all.push(place.to_vec()));
+    all
+}
+
+/// Visits all indices of a grid, the last axis fastest.
+fn each_cell(shape: &[u64], mut visit: impl FnMut(&[u64])) {
+    let mut place = vec![0; shape.len()];
+    for _ in 0..shape.iter().product::<u64>() {
+        visit(&place);
         for axis in (0..shape.len()).rev() {
-            place[axis] = number % shape[axis];
-            number /= shape[axis];
+            place[axis] += 1;
+            if place[axis] < shape[axis] {
+                break;
+            }
+            place[axis] = 0;
         }
-        place
-    })
-}
-
-/// A grid over the whole earth, both ends of the longitudes included as on the real service.
-#[derive(Clone, Copy)]
-struct Globe {
-    latitudes: u64,
-    longitudes: u64,
-}
-
-impl Globe {
-    fn latitude(self, row: u64) -> f64 {
-        -90.0 + 180.0 * row as f64 / (self.latitudes - 1) as f64
-    }
-
-    fn longitude(self, column: u64) -> f64 {
-        -180.0 + 360.0 * column as f64 / (self.longitudes - 1) as f64
-    }
-
-    /// Air temperature in kelvin: cold poles, warm afternoons, a wave that travels east.
-    fn temperature(self, hour: u64, row: u64, column: u64) -> f32 {
-        let (lat, lon) = (self.latitude(row) * PI / 180.0, self.longitude(column) * PI / 180.0);
-        let local = hour as f64 / 24.0 * TAU + lon;
-        let day = -(4.0 * lat.cos() * (local - PI / 6.0).cos());
-        let wave = 5.0 * (2.0 * lat).sin().powi(2) * (3.0 * lon - hour as f64 * 0.03).sin();
-        (302.0 - 52.0 * lat.sin().powi(2) + day + wave) as f32
-    }
-
-    /// Wind to the east in metres per second: trade winds, westerlies.
-    fn wind(self, hour: u64, row: u64, column: u64) -> f32 {
-        let (lat, lon) = (self.latitude(row) * PI / 180.0, self.longitude(column) * PI / 180.0);
-        (-8.0 * (3.0 * lat).cos() + 2.5 * (4.0 * lon - hour as f64 * 0.05).cos() * lat.cos()) as f32
     }
 }
 
@@ -164,7 +149,9 @@ fn coordinate(name: &str) -> Value {
     match name {
         "time" => json!({ "standard_name": "time", "long_name": "time",
                           "units": "hours since 2020-01-01", "calendar": "proleptic_gregorian" }),
-        "latitude" => json!({ "standard_name": "latitude", "long_name": "latitude", "units": "degrees_north" }),
+        "latitude" => {
+            json!({ "standard_name": "latitude", "long_name": "latitude", "units": "degrees_north" })
+        }
         _ => json!({ "standard_name": "longitude", "long_name": "longitude", "units": "degrees_east" }),
     }
 }
@@ -183,7 +170,7 @@ fn blosc() -> Value {
     json!({ "id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0 })
 }
 
-fn coordinates_v2(writer: &mut Writer, hours: u64, globe: Globe) {
+fn coordinates_v2(writer: &mut Writer, hours: u64, globe: &Globe) {
     let mut add = |name: &str, len: u64, value: &dyn Fn(u64) -> f64| {
         let array = array_v2(&[len], &[len], "<f8", json!("NaN"), Value::Null);
         writer.v2(name, array, with_dimensions(coordinate(name), &[name]), |place| value(place[0]), &[]);
@@ -196,7 +183,7 @@ fn coordinates_v2(writer: &mut Writer, hours: u64, globe: Globe) {
 
 fn climate() -> Objects {
     let mut writer = Writer::default();
-    let globe = Globe { latitudes: 64, longitudes: 128 };
+    let globe = Globe::new(240, 64, 128);
     let (shape, chunks) = ([240, 64, 128], [24, 32, 64]);
     let dimensions = ["time", "latitude", "longitude"];
     writer.document(".zgroup", json!({ "zarr_format": 2 }));
@@ -215,12 +202,12 @@ fn climate() -> Objects {
     );
     writer.v2(
         "u10",
-        array_v2(&shape, &chunks, "<f4", json!("NaN"), json!({ "id": "zstd", "level": 5 })),
+        array_v2(&shape, &chunks, "<f4", json!("NaN"), json!({ "id": "zstd", "level": 1 })),
         with_dimensions(variable("10 metre U wind component", "eastward_wind", "m s**-1"), &dimensions),
         |at| globe.wind(at[0], at[1], at[2]),
         &[&[9, 1, 0]],
     );
-    coordinates_v2(&mut writer, 240, globe);
+    coordinates_v2(&mut writer, 240, &globe);
     let metadata = writer.consolidated(|path| Some(path));
     writer.document(".zmetadata", json!({ "zarr_consolidated_format": 1, "metadata": metadata }));
     writer.finish()
@@ -228,7 +215,7 @@ fn climate() -> Objects {
 
 fn nested() -> Objects {
     let mut writer = Writer::default();
-    let globe = Globe { latitudes: 32, longitudes: 64 };
+    let globe = Globe::new(24, 32, 64);
     let group = json!({ "zarr_format": 2 });
     writer.document(".zgroup", group.clone());
     writer.document(".zattrs", json!({ "title": "Groups inside of groups" }));
@@ -248,7 +235,8 @@ fn nested() -> Objects {
         |at| globe.temperature(at[0], at[2], at[3]) - 12.0 * at[1] as f32,
         &[&[1, 4, 0, 0]],
     );
-    let mut array = array_v2(&[24, 32, 64], &[12, 16, 32], "<f4", json!(0.0), json!({ "id": "gzip", "level": 5 }));
+    let mut array =
+        array_v2(&[24, 32, 64], &[12, 16, 32], "<f4", json!(0.0), json!({ "id": "gzip", "level": 5 }));
     array["dimension_separator"] = "/".into();
     writer.v2(
         "surface/wind/u10",
@@ -283,10 +271,10 @@ fn little() -> Value {
 }
 
 fn zstd() -> Value {
-    json!({ "name": "zstd", "configuration": { "level": 5, "checksum": false } })
+    json!({ "name": "zstd", "configuration": { "level": 1, "checksum": false } })
 }
 
-fn coordinates_v3(writer: &mut Writer, hours: u64, globe: Globe) {
+fn coordinates_v3(writer: &mut Writer, hours: u64, globe: &Globe) {
     let mut add = |name: &str, len: u64, value: &dyn Fn(u64) -> f64| {
         let array = array_v3(&[len], &[len], "float64", json!("NaN"), json!([little(), zstd()]));
         writer.v3(name, named(array, coordinate(name), &[name]), |place| value(place[0]));
@@ -312,9 +300,10 @@ fn root_v3(writer: &mut Writer, title: &str) {
 
 fn reanalysis() -> Objects {
     let mut writer = Writer::default();
-    let globe = Globe { latitudes: 73, longitudes: 145 };
+    let globe = Globe::new(120, 73, 145);
     let dimensions = ["time", "latitude", "longitude"];
-    let array = || array_v3(&[120, 73, 145], &[60, 40, 48], "float32", json!("NaN"), json!([little(), zstd()]));
+    let array =
+        || array_v3(&[120, 73, 145], &[60, 40, 48], "float32", json!("NaN"), json!([little(), zstd()]));
     writer.v3(
         "t2m",
         named(array(), variable("2 metre temperature", "air_temperature", "K"), &dimensions),
@@ -325,14 +314,14 @@ fn reanalysis() -> Objects {
         named(array(), variable("10 metre U wind component", "eastward_wind", "m s**-1"), &dimensions),
         |at| globe.wind(at[0], at[1], at[2]),
     );
-    coordinates_v3(&mut writer, 120, globe);
+    coordinates_v3(&mut writer, 120, &globe);
     root_v3(&mut writer, "ERA5 as a demonstration");
     writer.finish()
 }
 
 fn sharded() -> Objects {
     let mut writer = Writer::default();
-    let globe = Globe { latitudes: 64, longitudes: 128 };
+    let globe = Globe::new(96, 64, 128);
     let sharding = json!([{
         "name": "sharding_indexed",
         "configuration": {
@@ -347,7 +336,7 @@ fn sharded() -> Objects {
     writer.v3("t2m", named(array, attributes, &["time", "latitude", "longitude"]), |at| {
         globe.temperature(at[0], at[1], at[2])
     });
-    coordinates_v3(&mut writer, 96, globe);
+    coordinates_v3(&mut writer, 96, &globe);
     root_v3(&mut writer, "Chunks inside of shards");
     writer.finish()
 }

@@ -11,8 +11,11 @@ use crate::options::Scale;
 /// Where the store lies.
 pub(crate) const PATH: &str = "d1-climate-dt/ScenarioMIP-SSP3-7.0-IFS-NEMO-0001-high-sfc-v0.zarr";
 
-const VARIABLES: [(&str, &str, &str); 3] =
-    [("t2m", "2 metre temperature", "K"), ("d2m", "2 metre dewpoint temperature", "K"), ("skt", "Skin temperature", "K")];
+const VARIABLES: [(&str, &str, &str); 3] = [
+    ("t2m", "2 metre temperature", "K"),
+    ("d2m", "2 metre dewpoint temperature", "K"),
+    ("skt", "Skin temperature", "K"),
+];
 
 /// The store.
 #[derive(Debug)]
@@ -40,7 +43,8 @@ impl Huge {
             ".zattrs": { "Conventions": "CF-1.7", "institution": "ECMWF", "history": "written by the stand-in" },
         });
         for (name, long_name, units) in VARIABLES {
-            metadata[format!("{name}/.zarray")] = array(&shape, &chunks, "<f4", json!("NaN"), compressor.clone());
+            metadata[format!("{name}/.zarray")] =
+                array(&shape, &chunks, "<f4", json!("NaN"), compressor.clone());
             metadata[format!("{name}/.zattrs")] = json!({
                 "_ARRAY_DIMENSIONS": ["time", "latitude", "longitude"],
                 "long_name": long_name, "units": units, "GRIB_missingValue": 3.402_823_466_385_288_6e38,
@@ -52,7 +56,13 @@ impl Huge {
             (0..len).flat_map(|place| (low + step * place as f64).to_le_bytes()).collect::<Vec<u8>>()
         };
         let coordinates = [
-            ("time", "<i8", shape[0], hours, json!({ "units": "hours since 2020-01-01", "calendar": "proleptic_gregorian" })),
+            (
+                "time",
+                "<i8",
+                shape[0],
+                hours,
+                json!({ "units": "hours since 2020-01-01", "calendar": "proleptic_gregorian" }),
+            ),
             ("latitude", "<f8", shape[1], axis(shape[1], -90.0, 90.0), json!({ "units": "degrees_north" })),
             ("longitude", "<f8", shape[2], axis(shape[2], -180.0, 180.0), json!({ "units": "degrees_east" })),
         ];
@@ -83,7 +93,8 @@ impl Huge {
         for end in self.grid {
             let part = parts.next()?;
             // `01` is another name than `1`, and only one of them exists.
-            let index: u64 = part.parse().ok().filter(|index: &u64| *index < end && index.to_string() == part)?;
+            let index: u64 =
+                part.parse().ok().filter(|index: &u64| *index < end && index.to_string() == part)?;
             let _ = index;
         }
         if parts.next().is_some() {

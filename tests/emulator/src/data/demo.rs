@@ -101,7 +101,9 @@ fn content(scene: &Scene, path: &str) -> Bytes {
         }
         (Mission::Sentinel2, "jp2") if name.ends_with("_PVI.jp2") => raster("s2/TCI_60m.jp2"),
         (Mission::Sentinel2, "jp2") => raster("s2/MSK_60m.jp2"),
-        (Mission::Sentinel2, _) if name == "MTD_MSIL2A.xml" => Some(sentinel2::metadata::product(scene).into()),
+        (Mission::Sentinel2, _) if name == "MTD_MSIL2A.xml" => {
+            Some(sentinel2::metadata::product(scene).into())
+        }
         (Mission::Sentinel2, _) if name == "MTD_TL.xml" => Some(sentinel2::metadata::granule(scene).into()),
         (Mission::Sentinel1, "tiff") => fixtures::plain("s1/measurement.tiff"),
         (Mission::Sentinel3, "nc") => sentinel3(path).and_then(fixtures::plain),
@@ -118,10 +120,15 @@ fn content(scene: &Scene, path: &str) -> Bytes {
 fn small(scene: &Scene, path: &str) -> String {
     match path.rsplit('.').next().unwrap_or("") {
         "json" => format!("{{\"product\":\"{}\",\"processor\":\"demonstration\"}}\n", scene.id),
-        "html" => format!("<!DOCTYPE html>\n<title>{}</title>\n<p>Product of the demonstration.</p>\n", scene.id),
+        "html" => {
+            format!("<!DOCTYPE html>\n<title>{}</title>\n<p>Product of the demonstration.</p>\n", scene.id)
+        }
         "kml" => kml(scene),
         "xml" | "xsd" | "xsl" => {
-            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Document product=\"{}\" file=\"{path}\"/>\n", scene.id)
+            format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Document product=\"{}\" file=\"{path}\"/>\n",
+                scene.id
+            )
         }
         _ => format!("{}\n{path}\n", scene.id),
     }

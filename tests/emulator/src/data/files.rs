@@ -49,7 +49,8 @@ pub(crate) fn media(path: &str) -> &'static str {
 /// Whether a file is among the few that some catalogues list.
 pub(crate) fn is_main(path: &str) -> bool {
     let quality = path.contains("/QI_DATA/") || path.contains("/AUX_DATA/") || path.starts_with("HTML/");
-    let extra = path.starts_with("rep_info/") || path.contains("/calibration/") || path.starts_with("support/");
+    let extra =
+        path.starts_with("rep_info/") || path.contains("/calibration/") || path.starts_with("support/");
     !quality && !extra
 }
 

@@ -113,7 +113,8 @@ mod tests {
     #[test]
     fn rasters_can_be_moved() {
         let tile = tile_named("31UFT").unwrap();
-        for name in ["s2/B04_10m.jp2", "s2/TCI_60m.jp2", "s2/SCL_20m.jp2", "s2/MSK_60m.jp2", "mosaic/B08.tif"] {
+        for name in ["s2/B04_10m.jp2", "s2/TCI_60m.jp2", "s2/SCL_20m.jp2", "s2/MSK_60m.jp2", "mosaic/B08.tif"]
+        {
             let (before, after) = (get(name).unwrap(), at(name, &tile).unwrap());
             assert_eq!(before.len(), after.len());
             let differ = before.iter().zip(after.iter()).filter(|(a, b)| a != b).count();

@@ -156,8 +156,12 @@ impl Scene {
             ring.iter().map(|corner| corner[axis]).fold(from, pick)
         };
         let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
-        let bbox =
-            [edge(0, low, f64::min), edge(1, low, f64::min), edge(0, high, f64::max), edge(1, high, f64::max)];
+        let bbox = [
+            edge(0, low, f64::min),
+            edge(1, low, f64::min),
+            edge(0, high, f64::max),
+            edge(1, high, f64::max),
+        ];
         let (orbit, relative_orbit) = orbits(mission, shape.platform, start);
         let cloudy = mission == Mission::Sentinel2
             || mission == Mission::Sentinel3 && !shape.product_type.starts_with("SR");

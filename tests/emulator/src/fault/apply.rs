@@ -9,6 +9,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 
 use super::Effect;
 use crate::content::Content;
+use crate::download;
 use crate::emulator::Shared;
 use crate::reply::{BodyPlan, Reply};
 use crate::request::Request;
@@ -38,11 +39,7 @@ pub(crate) fn before(
             }
             Effect::Html => answer = Some(Reply::new(200, "text/html; charset=utf-8", PORTAL)),
             Effect::Redirect { to, code } => {
-                let to = if to == "foreign" {
-                    format!("{}{}", shared.foreign_url, request.target())
-                } else {
-                    to.clone()
-                };
+                let to = if to == "foreign" { foreign(shared, request) } else { to.clone() };
                 answer = Some(Reply::new(*code, "text/plain", "").with(header::LOCATION, &to));
             }
             Effect::Raw { text } => {
@@ -58,6 +55,17 @@ pub(crate) fn before(
         }
     }
     answer
+}
+
+/// Where a request is found on the foreign host: a download by a signed address, which works there, anything
+/// else by the same path, which does not.
+fn foreign(shared: &Shared, request: &Request) -> String {
+    let file = download::asked_path(request).and_then(|path| download::canonical(&shared.catalogue, &path));
+    let user = request.bearer().and_then(|token| shared.identity.user_of_access(token));
+    match (file, user) {
+        (Some(file), Some(user)) => download::signed_address(shared, &file, &user, 300),
+        _ => format!("{}{}", shared.foreign_url, request.target()),
+    }
 }
 
 /// After the services have answered: changes the answer and plans how its body is disturbed.

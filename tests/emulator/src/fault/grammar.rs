@@ -125,10 +125,9 @@ fn effect(words: &[String]) -> Result<Effect, ParseError> {
         "drip" => Effect::Drip { rate: given.number("rate")? },
         "length" => Effect::Length { add: given.signed("add")? },
         "chunked" => Effect::Chunked,
-        "flip" => Effect::Flip {
-            at: given.number("at")?,
-            count: given.optional("count").map_or(Ok(1), number)?,
-        },
+        "flip" => {
+            Effect::Flip { at: given.number("at")?, count: given.optional("count").map_or(Ok(1), number)? }
+        }
         "content-range" => Effect::ContentRange { shift: given.signed("shift")? },
         "shift-range" => Effect::ShiftRange { by: given.signed("by")? },
         "multipart" => Effect::Multipart,
@@ -253,7 +252,8 @@ mod tests {
 
     #[test]
     fn conditions_effects_and_quotes() {
-        let rule = rule(r#"filename=a range=0-10 -> chunked + status code=503 retry-after=7 body="try later""#);
+        let rule =
+            rule(r#"filename=a range=0-10 -> chunked + status code=503 retry-after=7 body="try later""#);
         assert_eq!(rule.path, "filename=a");
         assert_eq!(rule.range, RangeCondition::Starts(0, 10));
         let status =

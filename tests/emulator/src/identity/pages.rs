@@ -45,7 +45,10 @@ pub(crate) fn otp(action: &str, error: Option<&str>) -> String {
 
 /// A page that says why there is no login.
 pub(crate) fn error(text: &str) -> String {
-    page("We are sorry...", &format!(r#"<div id="kc-error-message"><p class="instruction">{}</p></div>"#, escape(text)))
+    page(
+        "We are sorry...",
+        &format!(r#"<div id="kc-error-message"><p class="instruction">{}</p></div>"#, escape(text)),
+    )
 }
 
 /// A page that no client knows.

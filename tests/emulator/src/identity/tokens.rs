@@ -197,6 +197,11 @@ impl Identity {
         let state = self.state.lock();
         text.contains(accounts::OFFLINE_TOKEN)
             || text.contains(accounts::PASSWORD)
-            || state.codes.keys().chain(state.access.keys()).chain(state.refresh.keys()).any(|token| text.contains(token))
+            || state
+                .codes
+                .keys()
+                .chain(state.access.keys())
+                .chain(state.refresh.keys())
+                .any(|token| text.contains(token))
     }
 }

@@ -9,7 +9,12 @@ use crate::emulator::Shared;
 use crate::request::encode;
 
 /// The item of a product.
-pub(crate) fn item(shared: &Shared, behaviour: &ItemBehaviour, collection: &Collection, scene: &Scene) -> Value {
+pub(crate) fn item(
+    shared: &Shared,
+    behaviour: &ItemBehaviour,
+    collection: &Collection,
+    scene: &Scene,
+) -> Value {
     let id = identifier(behaviour, scene);
     let api = format!("{}/stac/api", shared.url);
     let name = collection.mission.collection();

@@ -54,7 +54,7 @@ pub(crate) fn find(shared: &Shared, request: &Request, query: &Query) -> Value {
         next = Some(Token { number: u64::from(u32::MAX), ..token });
     }
     let last = stac.max_pages.is_some_and(|pages| page >= pages);
-    let next = next.filter(|_| !last).map(|token| Token { page: page + 1, ..token });
+    let next = next.filter(|_| !last).map(|token| Token { page: page.saturating_add(1), ..token });
 
     let address = format!("{}{}", shared.url, request.path);
     let mut links = vec![
@@ -80,7 +80,8 @@ fn numbers(query: &Query, collection: &Collection) -> std::ops::Range<u64> {
         return collection.series.window(query.from, query.to);
     }
     let found = query.ids.iter().filter_map(|id| collection.find(id)).map(|scene| scene.number);
-    let (low, high) = found.fold((u64::MAX, 0), |(low, high), number| (low.min(number), high.max(number + 1)));
+    let (low, high) =
+        found.fold((u64::MAX, 0), |(low, high), number| (low.min(number), high.max(number + 1)));
     low.min(high)..high
 }
 
@@ -118,7 +119,8 @@ fn link(form: NextForm, address: &str, asked: &Asked, token: Token) -> Value {
     let get = |base: &str| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let fields = repeated.iter().filter(|(key, _)| key != "token" && key != "page");
-        let mut parts = fields.map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect::<Vec<_>>();
+        let mut parts =
+            fields.map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect::<Vec<_>>();
         parts.push(format!("{name}={}", encode(&value)));
         json!({ "rel": "next", "type": "application/geo+json", "href": format!("{base}?{}", parts.join("&")) })
     };

@@ -54,7 +54,11 @@ impl Token {
         let (collection, number) = rest.split_once('n')?;
         // The number may be followed by padding, which makes tokens grow.
         let number = number.trim_end_matches('_');
-        Some(Token { page: page.parse().ok()?, collection: collection.parse().ok()?, number: number.parse().ok()? })
+        Some(Token {
+            page: page.parse().ok()?,
+            collection: collection.parse().ok()?,
+            number: number.parse().ok()?,
+        })
     }
 }
 
@@ -149,11 +153,15 @@ impl Asked {
         let numbers = match self {
             Asked::Query(fields) => {
                 let Some(text) = field(fields, "bbox") else { return Ok(None) };
-                text.split(',').map(|number| number.trim().parse::<f64>().map_err(|_| wrong())).collect::<Result<Vec<f64>, String>>()
+                text.split(',')
+                    .map(|number| number.trim().parse::<f64>().map_err(|_| wrong()))
+                    .collect::<Result<Vec<f64>, String>>()
             }
             Asked::Body(body) => {
                 let Some(list) = body["bbox"].as_array() else { return Ok(None) };
-                list.iter().map(|number| number.as_f64().ok_or_else(wrong)).collect::<Result<Vec<f64>, String>>()
+                list.iter()
+                    .map(|number| number.as_f64().ok_or_else(wrong))
+                    .collect::<Result<Vec<f64>, String>>()
             }
         };
         let numbers = numbers?;

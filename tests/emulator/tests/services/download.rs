@@ -1,11 +1,12 @@
 //! The download address: credentials, ranges, the limit of parallel downloads, redirects, speed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dcms_emulator::behaviour::Excess;
 use dcms_emulator::journal::Endpoint;
 use dcms_emulator::{DataSet, Options, Scale};
 use reqwest::Method;
+use tokio::time::Instant;
 
 use crate::support::{Bench, read};
 
@@ -25,7 +26,8 @@ async fn a_file_comes_whole_and_in_parts() {
     assert!(part.body == truth[100..300] && part.header("etag") == Some(&etag));
     let past = bench.ask(&path).header("Range", format!("bytes={size}-")).send().await.unwrap();
     assert_eq!(past.status(), 416);
-    let stale = bench.ask(&path).header("Range", "bytes=0-9").header("If-Range", "\"other\"").send().await.unwrap();
+    let stale =
+        bench.ask(&path).header("Range", "bytes=0-9").header("If-Range", "\"other\"").send().await.unwrap();
     assert_eq!(stale.status(), 200);
     assert_eq!(bench.ask(&path).header("If-Match", "\"other\"").send().await.unwrap().status(), 412);
     assert_eq!(bench.ask(&path).header("If-None-Match", &etag).send().await.unwrap().status(), 304);

@@ -1,11 +1,12 @@
 //! Every effect of the fault grammar, seen by a client.
 
 use std::io::ErrorKind;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Client, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::support::{Answer, Bench, read};
 
@@ -79,7 +80,9 @@ async fn connections_that_end_early() {
     }
     stage.fault("chunked + close after=100");
     let (answer, end) = bare(&stage.bench, &stage.path).await;
-    assert!(end.is_ok() && String::from_utf8_lossy(&answer).to_lowercase().contains("transfer-encoding: chunked"));
+    assert!(
+        end.is_ok() && String::from_utf8_lossy(&answer).to_lowercase().contains("transfer-encoding: chunked")
+    );
     assert!(!answer.ends_with(b"0\r\n\r\n"));
     stage.fault("length add=10");
     let response = stage.bench.ask(&stage.path).send().await.unwrap();
@@ -140,13 +143,18 @@ async fn wrong_answers() {
     stage.fault("redirect to=foreign code=307");
     let answer = stage.download().await;
     assert_eq!(answer.status, 307);
-    assert!(answer.header("location").unwrap().starts_with(&stage.bench.emulator.foreign_url()));
+    let location = answer.header("location").unwrap();
+    assert!(location.starts_with(&stage.bench.emulator.foreign_url()));
+    assert!(stage.bench.get(location).await.body == stage.truth);
     stage.fault("header name=ETag value=W/x + remove-header name=content-length");
     let answer = stage.download().await;
     assert_eq!((answer.header("etag"), answer.header("content-length")), (Some("W/x"), None));
     stage.fault("status code=503 retry-after=7 body=later");
     let answer = stage.download().await;
-    assert_eq!((answer.status, answer.header("retry-after"), answer.text()), (503, Some("7"), "later".to_owned()));
+    assert_eq!(
+        (answer.status, answer.header("retry-after"), answer.text()),
+        (503, Some("7"), "later".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -195,7 +203,10 @@ async fn scripts_can_do_it_too() {
     };
     assert_eq!(post("/_emulator/faults", "/stac/download -> html\nnonsense").await.status, 400);
     assert_eq!(stage.download().await.header("content-type"), Some("image/jp2"));
-    assert_eq!(post("/_emulator/faults", "# a comment\n/stac/download -> status code=500\n").await.status, 200);
+    assert_eq!(
+        post("/_emulator/faults", "# a comment\n/stac/download -> status code=500\n").await.status,
+        200
+    );
     assert_eq!(stage.download().await.status, 500);
     stage.bench.request(Method::DELETE, "/_emulator/faults").send().await.unwrap();
     assert_eq!(stage.download().await.status, 200);

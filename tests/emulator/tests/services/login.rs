@@ -93,7 +93,9 @@ async fn wrong_passwords_and_missing_cookies() {
     let browser = Browser::new(&bench);
     let again = browser.log_in(USER, "wrong").await;
     assert_eq!(again.status, 200);
-    assert!(again.text().contains("id=\"input-error\"") && again.text().contains("Invalid username or password."));
+    assert!(
+        again.text().contains("id=\"input-error\"") && again.text().contains("Invalid username or password.")
+    );
     code(&browser.send(&again, &[("username", USER), ("password", PASSWORD)]).await);
     assert_eq!(bench.emulator.journal().failed_logins(), 1);
     let page = browser.open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await;
@@ -126,7 +128,9 @@ async fn logins_that_cannot_succeed() {
     assert_eq!(browser.open(CACHE_A_CLIENT, CACHE_B_REDIRECT, "openid").await.status, 400);
     let page = |page| bench.change(|behaviour| behaviour.login.page = page);
     page(LoginPage::Unexpected);
-    assert!(!browser.open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await.text().contains("kc-form-login\" on"));
+    assert!(
+        !browser.open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await.text().contains("kc-form-login\" on")
+    );
     page(LoginPage::Down);
     assert_eq!(browser.open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await.status, 503);
     page(LoginPage::RelativeAction);
@@ -180,10 +184,13 @@ async fn offline_tokens_open_cache_b() {
         let tokens: Value = browser.token(&form).await.json();
         assert_eq!(tokens["refresh_expires_in"], 0);
         let url = format!("{}{}/.zmetadata", bench.emulator.cache_b_url(), bench.emulator.stores()[0]);
-        let ask = |password: &str| bench.request(Method::GET, &url).basic_auth("anonymous", Some(password)).send();
+        let ask =
+            |password: &str| bench.request(Method::GET, &url).basic_auth("anonymous", Some(password)).send();
         assert_eq!(ask(tokens["refresh_token"].as_str().unwrap()).await.unwrap().status(), status);
         assert_eq!(ask(tokens["access_token"].as_str().unwrap()).await.unwrap().status(), 401);
     }
     let discovery = bench.json("/realms/desp/.well-known/openid-configuration").await;
-    assert!(discovery["token_endpoint"].as_str().unwrap().ends_with("/realms/desp/protocol/openid-connect/token"));
+    assert!(
+        discovery["token_endpoint"].as_str().unwrap().ends_with("/realms/desp/protocol/openid-connect/token")
+    );
 }

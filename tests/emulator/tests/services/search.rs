@@ -61,8 +61,17 @@ async fn filters_narrow() {
 async fn malformed_searches_are_400() {
     let bench = Bench::demo().await;
     for query in [
-        "bbox=1,2,3", "bbox=a,b,c,d", "bbox=1,50,2,40", "bbox=0,0,200,0", "limit=0", "limit=x",
-        "datetime=2024-09-24", "datetime=today", "datetime=../..", "filter=cloud", "token=xyz",
+        "bbox=1,2,3",
+        "bbox=a,b,c,d",
+        "bbox=1,50,2,40",
+        "bbox=0,0,200,0",
+        "limit=0",
+        "limit=x",
+        "datetime=2024-09-24",
+        "datetime=today",
+        "datetime=../..",
+        "filter=cloud",
+        "token=xyz",
         "datetime=2024-09-25T00:00:00Z/2024-09-24T00:00:00Z",
     ] {
         assert_eq!(bench.get(&format!("/stac/api/search?{query}")).await.status, 400, "{query}");
@@ -117,8 +126,14 @@ async fn walk(bench: &Bench, first: &str, most: usize) -> Vec<Vec<String>> {
 #[tokio::test]
 async fn every_form_of_paging_is_complete() {
     let bench = Bench::synthetic(10, 3).await;
-    let forms =
-        [NextForm::Token, NextForm::Relative, NextForm::PostMerge, NextForm::PostWhole, NextForm::Page, NextForm::EmptyPages];
+    let forms = [
+        NextForm::Token,
+        NextForm::Relative,
+        NextForm::PostMerge,
+        NextForm::PostWhole,
+        NextForm::Page,
+        NextForm::EmptyPages,
+    ];
     for form in forms {
         bench.change(|behaviour| behaviour.stac.next = form);
         let pages = walk(&bench, "/stac/api/search?collections=SENTINEL-2&limit=7", 50).await;
@@ -158,13 +173,15 @@ async fn pages_are_capped() {
 #[tokio::test]
 async fn a_hundred_thousand_items() {
     let bench = Bench::synthetic(10_000, 10).await;
-    let path = "/stac/api/collections/SENTINEL-2/items?limit=3&datetime=2024-09-07T12:00:00Z/2024-09-07T12:00:30Z";
+    let path =
+        "/stac/api/collections/SENTINEL-2/items?limit=3&datetime=2024-09-07T12:00:00Z/2024-09-07T12:00:30Z";
     let page = bench.json(path).await;
     assert_eq!(ids(&page).len(), 3);
     let item = &page["features"][2];
     let own = item["links"][0]["href"].as_str().unwrap();
     assert_eq!(bench.json(own).await["id"], item["id"]);
-    let last = bench.json("/stac/api/search?collections=SENTINEL-2&datetime=2024-09-10T23:59:50Z/..&limit=50").await;
+    let last =
+        bench.json("/stac/api/search?collections=SENTINEL-2&datetime=2024-09-10T23:59:50Z/..&limit=50").await;
     assert!(!ids(&last).is_empty() && next(&last).is_none());
 }
 
@@ -172,12 +189,21 @@ async fn a_hundred_thousand_items() {
 async fn every_form_of_address_downloads_the_same_file() {
     let bench = Bench::synthetic(8, 1).await;
     let forms = [
-        HrefForm::Plain, HrefForm::LeadingSlash, HrefForm::Bucket, HrefForm::Encoded, HrefForm::NoSafe,
-        HrefForm::Bare, HrefForm::KeyOnly, HrefForm::Relative, HrefForm::Mixed,
+        HrefForm::Plain,
+        HrefForm::LeadingSlash,
+        HrefForm::Bucket,
+        HrefForm::Encoded,
+        HrefForm::NoSafe,
+        HrefForm::Bare,
+        HrefForm::KeyOnly,
+        HrefForm::Relative,
+        HrefForm::Mixed,
     ];
     for form in forms {
         bench.change(|behaviour| behaviour.items.hrefs = form);
-        for collection in ["SENTINEL-1", "SENTINEL-2", "SENTINEL-3", "SENTINEL-5P", "GLOBAL-MOSAICS", "SENTINEL-6"] {
+        for collection in
+            ["SENTINEL-1", "SENTINEL-2", "SENTINEL-3", "SENTINEL-5P", "GLOBAL-MOSAICS", "SENTINEL-6"]
+        {
             let page = bench.json(&format!("/stac/api/search?collections={collection}&limit=8")).await;
             let item = &page["features"][3];
             let (_, asset) = item["assets"].as_object().unwrap().iter().next().unwrap();
@@ -211,9 +237,12 @@ async fn variants_of_items() {
     assert!(assets.len() < count / 2 && assets.contains_key("Product"));
     assert!(assets.values().all(|asset| asset.get("file:size").is_none()));
     let href = assets["Product"]["href"].as_str().unwrap();
-    let zip = read(bench.request(Method::POST, href).bearer_auth(&bench.token).send().await.unwrap()).await.unwrap();
+    let zip = read(bench.request(Method::POST, href).bearer_auth(&bench.token).send().await.unwrap())
+        .await
+        .unwrap();
     assert_eq!((zip.status, &zip.body[..4]), (200, b"PK\x03\x04".as_slice()));
-    let mosaics = bench.json("/stac/api/search?collections=GLOBAL-MOSAICS&datetime=2024-08-15T00:00:00Z").await;
+    let mosaics =
+        bench.json("/stac/api/search?collections=GLOBAL-MOSAICS&datetime=2024-08-15T00:00:00Z").await;
     assert_eq!(ids(&mosaics), ["Sentinel-2_mosaic_2024_Q3_32TQM_0_0"]);
     bench.change(|behaviour| behaviour.items.gone = Some("T31UFT".to_owned()));
     assert_eq!(ids(&bench.json("/stac/api/search?collections=SENTINEL-2").await).len(), 5);

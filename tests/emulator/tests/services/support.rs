@@ -98,7 +98,8 @@ impl Answer {
 /// Reads an answer to its end.
 pub(crate) async fn read(response: Response) -> reqwest::Result<Answer> {
     let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     #[allow(clippy::disallowed_methods, reason = "the emulator's bodies are bounded by its data")]
     let (status, body) = (response.status().as_u16(), response.bytes().await?.to_vec());
     Ok(Answer { status, headers, body })

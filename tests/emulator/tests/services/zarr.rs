@@ -27,7 +27,8 @@ async fn object(bench: &Bench, key: &str) -> Answer {
 async fn open(bench: &Bench, store: &str, path: &str, separator: &str) -> (Array<MemoryStore>, usize) {
     let copy = Arc::new(MemoryStore::new());
     let mut absent = 0;
-    let put = |key: &str, bytes: Vec<u8>| copy.set(&StoreKey::new(format!("{path}/{key}")).unwrap(), bytes.into());
+    let put =
+        |key: &str, bytes: Vec<u8>| copy.set(&StoreKey::new(format!("{path}/{key}")).unwrap(), bytes.into());
     for key in [".zarray", ".zattrs", "zarr.json"] {
         let answer = object(bench, &format!("{store}/{path}/{key}")).await;
         if answer.status == 200 {
@@ -37,7 +38,11 @@ async fn open(bench: &Bench, store: &str, path: &str, separator: &str) -> (Array
     let array = Array::open(Arc::clone(&copy), &format!("/{path}")).unwrap();
     for chunk in ArraySubset::new_with_shape(array.chunk_grid().grid_shape().to_vec()).indices() {
         let name = chunk.iter().map(u64::to_string).collect::<Vec<String>>().join(separator);
-        let name = if store.contains("sharded") || store.contains("reanalysis") { format!("c/{name}") } else { name };
+        let name = if store.contains("sharded") || store.contains("reanalysis") {
+            format!("c/{name}")
+        } else {
+            name
+        };
         let answer = object(bench, &format!("{store}/{path}/{name}")).await;
         if answer.status == 200 {
             put(&name, answer.body).unwrap();
@@ -71,7 +76,9 @@ async fn the_stores_hold_temperatures() {
 #[tokio::test]
 async fn metadata_is_the_same_in_every_run() {
     let (one, two) = (Bench::demo().await, Bench::demo().await);
-    for key in [format!("{CLIMATE}/.zmetadata"), format!("{REANALYSIS}/zarr.json"), format!("{CLIMATE}/t2m/0.0.0")] {
+    for key in
+        [format!("{CLIMATE}/.zmetadata"), format!("{REANALYSIS}/zarr.json"), format!("{CLIMATE}/t2m/0.0.0")]
+    {
         let (first, second) = (object(&one, &key).await, object(&two, &key).await);
         assert_eq!((first.status, &first.body), (200, &second.body), "{key}");
         assert_eq!(first.header("etag"), second.header("etag"));
@@ -83,7 +90,12 @@ async fn metadata_is_the_same_in_every_run() {
     let root: Value = object(&one, &format!("{REANALYSIS}/zarr.json")).await.json();
     assert_eq!(root["consolidated_metadata"]["metadata"]["t2m"]["shape"][0], 120);
     assert_eq!(object(&one, &format!("{NESTED}/.zmetadata")).await.status, 404);
-    for key in [format!("{CLIMATE}/"), CLIMATE.to_owned(), format!("{CLIMATE}/t2m"), "nothing.zarr/.zgroup".to_owned()] {
+    for key in [
+        format!("{CLIMATE}/"),
+        CLIMATE.to_owned(),
+        format!("{CLIMATE}/t2m"),
+        "nothing.zarr/.zgroup".to_owned(),
+    ] {
         assert_eq!(object(&one, &key).await.status, 404, "{key}");
     }
 }
@@ -94,7 +106,14 @@ async fn credentials_quotas_and_switches() {
     let key = format!("{CLIMATE}/.zgroup");
     let url = bench.emulator.cache_b_url() + &key;
     let status = async |login: &str, password: &str| {
-        bench.request(Method::GET, &url).basic_auth(login, Some(password)).send().await.unwrap().status().as_u16()
+        bench
+            .request(Method::GET, &url)
+            .basic_auth(login, Some(password))
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     assert_eq!(bench.get(&url).await.status, 401);
     assert_eq!(status("anonymous", "wrong").await, 401);
@@ -141,7 +160,8 @@ async fn credentials_quotas_and_switches() {
 
 #[tokio::test]
 async fn the_huge_store() {
-    let bench = Bench::with(Options { data: DataSet::Synthetic(Scale::default()), ..Options::default() }).await;
+    let bench =
+        Bench::with(Options { data: DataSet::Synthetic(Scale::default()), ..Options::default() }).await;
     let store = bench.emulator.stores().into_iter().find(|store| store.contains("IFS-NEMO")).unwrap();
     let consolidated: Value = object(&bench, &format!("{store}/.zmetadata")).await.json();
     assert_eq!(consolidated["metadata"]["t2m/.zarray"]["shape"], serde_json::json!([175_320, 4096, 8193]));

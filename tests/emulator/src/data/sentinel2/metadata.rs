@@ -40,7 +40,8 @@ pub(crate) fn product(scene: &Scene) -> String {
         for (image, _) in list {
             let path = names.image(image, resolution);
             // Writing into a string does not fail, here and below.
-            let _ = writeln!(images, "            <IMAGE_FILE>{}</IMAGE_FILE>", path.trim_end_matches(".jp2"));
+            let _ =
+                writeln!(images, "            <IMAGE_FILE>{}</IMAGE_FILE>", path.trim_end_matches(".jp2"));
         }
     }
     let (mut bands, mut offsets) = (String::new(), String::new());
