@@ -113,7 +113,7 @@ impl Client {
     /// # Errors
     /// What the service met.
     pub async fn item(&self, collection: &str, id: &str) -> Result<Option<Item>> {
-        let query = Query { collections: vec![collection.into()], ids: vec![id.into()], ..Query::default() };
+        let query = Query { collections: vec![collection.into()], ids: spellings(id), ..Query::default() };
         let mut found = None;
         let searched = self.walk(&query, &self.ways(), &mut |item| found = Some(item)).await;
         if let (Some(item), _) = (found, &searched) {

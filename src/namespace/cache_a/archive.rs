@@ -152,6 +152,10 @@ impl Archive {
             let mut few = Vec::new();
             let mut bytes = 0;
             let mut take = |item: Item| {
+                // An item without one instant matches every day that it touches, and is filed under one.
+                if item.record.instant().is_some_and(|instant| instant < start || instant >= end) {
+                    return;
+                }
                 records.push(item.record.clone());
                 bytes += item.raw.len() as u64;
                 // The items of a small search are what is asked for next; those of a big one are too many.
@@ -159,8 +163,8 @@ impl Archive {
                     few.push(item.detach());
                 }
             };
-            let end = self.client.search(&query, &mut take).await?;
-            if let Some(reason) = &end.reason {
+            let walk = self.client.search(&query, &mut take).await?;
+            if let Some(reason) = &walk.reason {
                 tracing::warn!(collection = &*key.collection, date = %key.date, "the listing is incomplete: {reason}");
             }
             if bytes <= ITEM_BYTES / 4 {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::catalog::identifier::{bucket, without_packing};
+use crate::catalog::bucket;
+use crate::catalog::identifier::without_packing;
 use crate::catalog::stac::{ItemRecord, Shape};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::{Archive, Day};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::civil::Date;
 
-use crate::catalog::identifier::{bucket, parse_bucket_name};
+use crate::catalog::{bucket, parse_bucket_name};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::{Archive, Day};
 use crate::namespace::cache_a::bucket::BucketDirectory;
