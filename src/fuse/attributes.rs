@@ -25,7 +25,8 @@ impl Presentation {
 
     pub(super) fn file_attr(&self, stat: &Stat) -> FileAttr {
         let time = stat.time.map_or(self.mounted, |time| {
-            u64::try_from(time.as_second()).map_or(UNIX_EPOCH, |second| UNIX_EPOCH + Duration::from_secs(second))
+            u64::try_from(time.as_second())
+                .map_or(UNIX_EPOCH, |second| UNIX_EPOCH + Duration::from_secs(second))
         });
         let (perm, nlink) = match (stat.kind, self.others) {
             (Kind::Directory, true) => (0o555, 2),
@@ -52,11 +53,7 @@ impl Presentation {
         }
     }
 
-    pub(super) fn reply_entry(
-        &self,
-        reply: ReplyEntry,
-        result: Result<Result<Found, Absent>, Errno>,
-    ) {
+    pub(super) fn reply_entry(&self, reply: ReplyEntry, result: Result<Result<Found, Absent>, Errno>) {
         match result {
             Ok(Ok(found)) => reply.entry(&found.ttl, &self.file_attr(&found.stat), GENERATION),
             // Inode 0 says "there is no such name", and for how long.

@@ -59,7 +59,8 @@ impl Directory for Collections {
 impl Collections {
     fn collection(&self, collection: &Collection) -> Node {
         let by_date = dates::Dates::years(Arc::clone(&self.archive), collection);
-        let by_id = by_id::ById { archive: Arc::clone(&self.archive), collection: collection.id.as_str().into() };
+        let by_id =
+            by_id::ById { archive: Arc::clone(&self.archive), collection: collection.id.as_str().into() };
         Node::directory(StaticDirectory::of([
             ("collection.json", Node::bytes(collection.raw.clone(), None)),
             ("by-date", Node::directory(by_date)),

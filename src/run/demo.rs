@@ -11,7 +11,7 @@ use crate::cli::DemoArgs;
 use crate::credentials::save_login;
 use crate::error::{Error, ErrorKind, Result};
 use crate::run::mount::{Ready, mount_and_serve};
-use crate::run::{login, logging, mountpoint, tree};
+use crate::run::{logging, login, mountpoint, tree};
 use crate::settings::Settings;
 use crate::sys::harden;
 

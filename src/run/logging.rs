@@ -20,12 +20,16 @@ pub(super) fn begin(file: Option<&Path>, level: &str) -> Result<()> {
         None => format.with_writer(std::io::stderr).try_init(),
         Some(path) => {
             let wrong = |error: std::io::Error| {
-                Error::new(ErrorKind::Configuration, format!("cannot write the log {}: {error}", path.display()))
+                Error::new(
+                    ErrorKind::Configuration,
+                    format!("cannot write the log {}: {error}", path.display()),
+                )
             };
             if let Some(directory) = path.parent() {
                 std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(wrong)?;
             }
-            let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(wrong)?;
+            let opened =
+                OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(wrong)?;
             format.with_ansi(false).with_writer(Mutex::new(opened)).try_init()
         }
     };

@@ -59,7 +59,9 @@ fn load(args: &ConfigurationArgs) -> Result<Settings> {
 fn kept_in(credentials: &CredentialSettings) -> Result<PathBuf> {
     match &credentials.file {
         Some(file) => Ok(file.clone()),
-        None => fail(ErrorKind::Configuration, "`credentials.file` is empty: there is no place to keep a login"),
+        None => {
+            fail(ErrorKind::Configuration, "`credentials.file` is empty: there is no place to keep a login")
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use toml::Value;
 
 use crate::cli::MountArgs;
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::fuse::session::{self, Running};
 use crate::fuse::Adapter;
+use crate::fuse::session::{self, Running};
 use crate::run::{logging, mountpoint, places, tree};
 use crate::settings::{Settings, layers};
 use crate::sys::background::{self, Report, Side};
@@ -220,7 +220,10 @@ fn judge(mounted: &Mounted, ended: io::Result<()>) -> Result<()> {
     if mounted.is_there() {
         let _ = mounted.detach(true);
         let why = ended.err().map_or_else(|| "it was aborted".to_owned(), |error| error.to_string());
-        return fail(ErrorKind::Internal, format!("the mount at {} broke off: {why}", mounted.point.display()));
+        return fail(
+            ErrorKind::Internal,
+            format!("the mount at {} broke off: {why}", mounted.point.display()),
+        );
     }
     Ok(())
 }

@@ -228,7 +228,11 @@ impl Plan {
                 Credential::Bearer => Kind::NetrcBearer,
                 Credential::None => Kind::None,
             };
-            credentials.push(RootCredential { name: root.name.clone(), scope: Scope::below(&root.url)?, kind });
+            credentials.push(RootCredential {
+                name: root.name.clone(),
+                scope: Scope::below(&root.url)?,
+                kind,
+            });
         }
         Ok(credentials)
     }
@@ -269,7 +273,12 @@ pub(super) fn credential_settings(settings: &Settings) -> Result<CredentialSetti
         identity: IdentitySettings {
             url: address("identity.url", &identity.url)?,
             realm: identity.realm.clone(),
-            cache_a: client(&identity.cache_a_client, "identity.cache_a_redirect", &identity.cache_a_redirect, "openid")?,
+            cache_a: client(
+                &identity.cache_a_client,
+                "identity.cache_a_redirect",
+                &identity.cache_a_redirect,
+                "openid",
+            )?,
             cache_b: client(
                 &identity.cache_b_client,
                 "identity.cache_b_redirect",

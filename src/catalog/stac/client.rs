@@ -15,7 +15,7 @@ use super::collection::{Collection, CollectionList, Endpoints, Landing};
 use super::item::Item;
 use super::next::{self, PageRequest, next_request};
 use super::query::Query;
-use super::walk::{Way, WalkEnd, walk};
+use super::walk::{WalkEnd, Way, walk};
 use crate::error::{ErrorKind, Result};
 use crate::fetch::{Document, Fetch};
 use crate::transport::{Purpose, Request, RequestBody};
@@ -67,7 +67,9 @@ impl Client {
                 }
             }
             match next_request(&page.links, &request) {
-                Ok(Some(next)) if collections.len() > before && collections.len() < COLLECTIONS => request = next,
+                Ok(Some(next)) if collections.len() > before && collections.len() < COLLECTIONS => {
+                    request = next
+                }
                 _ => break,
             }
         }
@@ -97,7 +99,12 @@ impl Client {
         }
     }
 
-    async fn walk(&self, query: &Query, ways: &[Way], sink: &mut (dyn FnMut(Item) + Send)) -> Result<WalkEnd> {
+    async fn walk(
+        &self,
+        query: &Query,
+        ways: &[Way],
+        sink: &mut (dyn FnMut(Item) + Send),
+    ) -> Result<WalkEnd> {
         let endpoints = self.endpoints().await?;
         let fetch = |request: PageRequest| -> futures_util::future::BoxFuture<'_, Result<Bytes>> {
             Box::pin(async move { Ok(self.document(request).await?.bytes) })
@@ -161,8 +168,14 @@ impl Client {
                 (Method::POST, RequestBody::Json(request.body.unwrap_or_default()))
             }
         };
-        let request =
-            Request { method, url: request.url, headers, body, purpose: Purpose::Metadata, first_byte: FIRST_BYTE };
+        let request = Request {
+            method,
+            url: request.url,
+            headers,
+            body,
+            purpose: Purpose::Metadata,
+            first_byte: FIRST_BYTE,
+        };
         self.fetch.document(request, DOCUMENT_BYTES).await
     }
 }

@@ -265,6 +265,9 @@ mod tests {
     #[test]
     fn a_day_is_half_open_in_utc() {
         let (start, end) = window(date(2024, 2, 29)).unwrap();
-        assert_eq!((start.to_string(), end.to_string()), ("2024-02-29T00:00:00Z".into(), "2024-03-01T00:00:00Z".into()));
+        assert_eq!(
+            (start.to_string(), end.to_string()),
+            ("2024-02-29T00:00:00Z".into(), "2024-03-01T00:00:00Z".into())
+        );
     }
 }

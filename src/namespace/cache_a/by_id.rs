@@ -69,6 +69,8 @@ mod tests {
             assert!(!plausible(name), "{name}");
         }
         assert!(plausible("S2A_MSIL2A_20240924T101031_N0511_R022_T32TQM_20240924T160000.SAFE"));
-        assert!(plausible("S5P_OFFL_L2__NO2____20200303T013547_20200303T031717_12361_01_010302_20200304T182036.nc"));
+        assert!(plausible(
+            "S5P_OFFL_L2__NO2____20200303T013547_20200303T031717_12361_01_010302_20200304T182036.nc"
+        ));
     }
 }

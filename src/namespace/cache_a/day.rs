@@ -46,7 +46,10 @@ impl Directory for DayDirectory {
                 path: vec![name.to_owned()],
             };
             if directory.is_empty() {
-                return fail(ErrorKind::NotFound, format!("no product of {} on {} in {name}", self.collection, self.date));
+                return fail(
+                    ErrorKind::NotFound,
+                    format!("no product of {} on {} in {name}", self.collection, self.date),
+                );
             }
             Ok(Node::directory(directory))
         })
@@ -55,8 +58,11 @@ impl Directory for DayDirectory {
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
             let day = self.archive.day(&self.collection, self.date).await?;
-            let names: BTreeSet<String> =
-                day.records.iter().filter_map(|record| bucket(record).first().map(|name| encode(name))).collect();
+            let names: BTreeSet<String> = day
+                .records
+                .iter()
+                .filter_map(|record| bucket(record).first().map(|name| encode(name)))
+                .collect();
             Ok(Listing::of(names.into_iter().map(|name| Entry::named(name, Kind::Directory)).collect()))
         })
     }

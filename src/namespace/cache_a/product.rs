@@ -39,7 +39,12 @@ pub(super) async fn node(
         && let Shape::Folder(_) = record.shape
     {
         let (archive, collection) = (Arc::clone(archive), Arc::clone(collection));
-        return Ok(Node::directory(ProductDirectory { archive, collection, id: record.id.as_ref().into(), time }));
+        return Ok(Node::directory(ProductDirectory {
+            archive,
+            collection,
+            id: record.id.as_ref().into(),
+            time,
+        }));
     }
     let item = archive.item(collection, &record.id).await?;
     if part == Part::Item {

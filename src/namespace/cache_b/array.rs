@@ -81,7 +81,10 @@ impl Directory for ArrayDirectory {
             if count > LISTED_CHUNKS {
                 return fail(
                     ErrorKind::TooLarge,
-                    format!("{} has {count} chunks, too many to list: open them by name", self.node.full_path()),
+                    format!(
+                        "{} has {count} chunks, too many to list: open them by name",
+                        self.node.full_path()
+                    ),
                 );
             }
             let documents = if self.top { self.node.listed_documents() } else { Vec::new() };

@@ -33,7 +33,11 @@ impl GroupDirectory {
 
     /// Path of the node on the host.
     pub(super) fn full_path(&self) -> String {
-        if self.path.is_empty() { self.store.path.clone() } else { format!("{}/{}", self.store.path, self.path) }
+        if self.path.is_empty() {
+            self.store.path.clone()
+        } else {
+            format!("{}/{}", self.store.path, self.path)
+        }
     }
 
     /// The names that metadata files of this version of the format have.

@@ -75,7 +75,8 @@ impl Directory for HostDirectory {
         if text.ends_with(STORE) || self.is_listed(&text) || self.next().contains(text.as_str()) {
             return None;
         }
-        (!plausible(&text)).then(|| fail(ErrorKind::NotFound, format!("there is no collection or store {name}")))
+        (!plausible(&text))
+            .then(|| fail(ErrorKind::NotFound, format!("there is no collection or store {name}")))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
