@@ -18,8 +18,10 @@ export D T
 
 fail() { echo "demo.sh: FAILED: $*" >&2; exit 1; }
 mounted() { grep -q " $D .* - fuse\.dcmsfs " /proc/self/mountinfo; }
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
+prompt() { printf '\n%s$ %s%s\n' "$bold" "$1" "$plain"; }
 show() {
-    printf '\n\033[1m$ %s\033[0m\n' "$1"
+    prompt "$1"
     sh -eu -c "$1" || fail "that command ended with status $?"
 }
 
@@ -59,7 +61,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 printf 'D=%s    (where it is mounted)\nT=%s    (where copies go)\n' "$D" "$T"
-printf '\n\033[1m$ dcmsfs demo $D &\033[0m\n'
+prompt 'dcmsfs demo $D &'
 # A session of its own, so that Ctrl-C reaches this script alone, which then ends the demo in order.
 setsid dcmsfs demo "$D" >"$work/output" 2>"$work/errors" &
 demo=$!
