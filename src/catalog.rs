@@ -5,8 +5,17 @@
 //! item, asset or node never hides its neighbours.
 
 pub mod identifier;
+mod lenient;
 pub mod limits;
 pub mod mgrs;
 mod quote;
 pub mod stac;
 pub mod zarr;
+
+pub use identifier::parse_bucket_name;
+
+/// The directories under a day that hold this product, outer first (tree.md "Tile level"). Text as served,
+/// not yet file names.
+pub fn bucket(item: &stac::ItemRecord) -> Vec<String> {
+    item.bucket.levels()
+}

@@ -47,12 +47,15 @@ pub struct MountArgs {
     /// Base address of the Zarr stores shown as cache-b
     #[arg(long, value_name = "URL")]
     pub cache_b_url: Option<String>,
-    /// Write the log to this file
+    /// Mount over files that are there already; they are hidden meanwhile
+    #[arg(long)]
+    pub nonempty: bool,
+    /// How much to log: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    pub log: Option<String>,
+    /// Write the log to this file; in the background ~/.local/state/dcmsfs/dcmsfs.log if not given
     #[arg(long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// Say more in the log; twice for everything
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    pub log_file: Option<PathBuf>,
     /// Which settings to read.
     #[command(flatten)]
     pub configuration: ConfigurationArgs,

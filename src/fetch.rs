@@ -205,7 +205,12 @@ impl Fetch {
             Ok(result) => result,
             Err(_) => fail(
                 ErrorKind::TimedOut,
-                format!("{}: {} did not arrive within {} s", self.service(), url.path(), DOCUMENT_LIMIT.as_secs()),
+                format!(
+                    "{}: {} did not arrive within {} s",
+                    self.service(),
+                    url.path(),
+                    DOCUMENT_LIMIT.as_secs()
+                ),
             ),
         }
     }

@@ -119,12 +119,21 @@ impl Filesystem {
         }
     }
 
-    /// A listed entry as if it had been looked up, if that costs nothing; it must be forgotten again.
-    pub fn lookup_entry(&self, opened: &OpenDirectory, entry: &Entry) -> Option<Found> {
-        let node = entry.node.clone()?;
-        let size = self.size_now(&node)?;
+    /// A listed entry as if it had been looked up, without asking a service; it must be forgotten again. What
+    /// it says holds for no time (`ttl` 0, size 0) when the size is not known: the kernel then asks.
+    pub fn lookup_entry(&self, opened: &OpenDirectory, entry: &Entry) -> Found {
         let name = Arc::clone(&entry.name);
-        Some(self.enter(opened.inode, name, node, size, opened.directory.as_ref()))
+        if let Some((node, size)) = entry.node.as_ref().and_then(|node| Some((node, self.size_now(node)?))) {
+            return self.enter(opened.inode, name, node.clone(), size, opened.directory.as_ref());
+        }
+        let (inode, node) = self.0.inodes.enter_listed(opened.inode, name);
+        // The true size if it is known: the kernel may hold pages of this file, and would cut them off.
+        match node.as_ref().and_then(|node| Some(stat(inode, node, self.size_now(node)?))) {
+            Some(stat) => Found { stat, ttl: opened.directory.holds_for().unwrap_or(self.0.ttl) },
+            None => {
+                Found { stat: Stat { inode, kind: entry.kind, size: 0, time: None }, ttl: Duration::ZERO }
+            }
+        }
     }
 
     /// The kernel dropped `count` of its references to `inode`.

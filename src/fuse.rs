@@ -71,7 +71,11 @@ impl Adapter {
         });
     }
 
-    fn reply_entry(&self, reply: ReplyEntry, result: std::result::Result<std::result::Result<Found, Absent>, Errno>) {
+    fn reply_entry(
+        &self,
+        reply: ReplyEntry,
+        result: std::result::Result<std::result::Result<Found, Absent>, Errno>,
+    ) {
         self.presentation.reply_entry(reply, result);
     }
 }
@@ -147,11 +151,7 @@ impl fuser::Filesystem for Adapter {
                 return respond(result.map_err(|error| report(&error)));
             }
             let filesystem = self.filesystem.clone();
-            self.answer(
-                Caller::of(request.pid()),
-                async move { filesystem.stat(inode.0).await },
-                respond,
-            );
+            self.answer(Caller::of(request.pid()), async move { filesystem.stat(inode.0).await }, respond);
         });
     }
 

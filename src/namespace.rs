@@ -4,9 +4,6 @@
 //! snapshot with stable order. Directories are light keys into shared, cached catalogues, so they may be
 //! made anew at every lookup.
 
-
-
-
 pub mod cache_a;
 pub mod cache_b;
 pub mod name;

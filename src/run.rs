@@ -1,8 +1,8 @@
 //! The composition root: one file per command; the layers are built here, bottom-up.
 
 mod demo;
-mod login;
 mod logging;
+mod login;
 mod mount;
 mod mountpoint;
 mod places;

@@ -343,14 +343,16 @@ impl Settings {
         parse_size("cache.size", &self.cache.size)?;
         parse_size("cache.min_free", &self.cache.min_free)?;
         parse_duration("mount.attr_ttl", &self.mount.attr_ttl)?;
-        let counts = [("cache_a.downloads", self.cache_a.downloads), ("cache_b.requests", self.cache_b.requests)];
+        let counts =
+            [("cache_a.downloads", self.cache_a.downloads), ("cache_b.requests", self.cache_b.requests)];
         for (key, count) in counts {
             if !(1..=256).contains(&count) {
                 return fail(ErrorKind::Configuration, format!("`{key} = {count}`: must be 1 to 256"));
             }
         }
         let mut names: Vec<&str> = vec!["cache-a", "cache-b", "views", ".dcmsfs", "README.txt"];
-        let further = self.catalog.iter().map(|root| &root.name).chain(self.cache_b.root.iter().map(|root| &root.name));
+        let further =
+            self.catalog.iter().map(|root| &root.name).chain(self.cache_b.root.iter().map(|root| &root.name));
         for name in further {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
@@ -406,7 +408,10 @@ impl Settings {
 /// `Configuration`, naming the key.
 pub fn address(key: &str, text: &str) -> Result<Url> {
     let wrong = |why: &str| {
-        Error::new(ErrorKind::Configuration, format!("`{key} = {text:?}`: {why}, for example https://host/path"))
+        Error::new(
+            ErrorKind::Configuration,
+            format!("`{key} = {text:?}`: {why}, for example https://host/path"),
+        )
     };
     let url = Url::parse(text).map_err(|_| wrong("not an address"))?;
     let loopback = match url.host() {
@@ -452,7 +457,15 @@ mod tests {
         for right in ["https://h/x", "http://127.0.0.1:9/", "http://localhost/", "http://[::1]:1/"] {
             assert!(address("k", right).is_ok(), "{right}");
         }
-        for wrong in ["", "h/x", "http://10.0.0.1/", "http://127.0.0.1.evil.org/", "ftp://h/", "file:///etc", "https://"] {
+        for wrong in [
+            "",
+            "h/x",
+            "http://10.0.0.1/",
+            "http://127.0.0.1.evil.org/",
+            "ftp://h/",
+            "file:///etc",
+            "https://",
+        ] {
             let error = address("cache_a.url", wrong).unwrap_err();
             assert!(error.message().contains("cache_a.url"), "{error}");
         }

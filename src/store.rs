@@ -96,7 +96,8 @@ impl Store {
             Some(object) if !object.is_stale() => Arc::clone(object),
             before => {
                 let told = before.and_then(|stale| stale.told_length());
-                let object = Object::new(remote, told.or(remote.length), self.0.memory.clone(), &self.0.runtime);
+                let object =
+                    Object::new(remote, told.or(remote.length), self.0.memory.clone(), &self.0.runtime);
                 objects.put(remote.id.clone(), Arc::clone(&object));
                 object
             }

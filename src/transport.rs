@@ -138,7 +138,7 @@ struct Inner {
 }
 
 impl Transport {
-    /// Clients for `policy`, with the secrets of `keyring`. Must be called inside the runtime.
+    /// Clients for `policy`, with the secrets of `keyring`.
     ///
     /// Fails with `Configuration` if a host is plain http and not a loopback address.
     pub fn new(policy: Policy, keyring: Keyring) -> Result<Self> {

@@ -56,16 +56,30 @@ impl Answer {
             StatusCode::OK => {
                 refuse_page(url, headers, &what)?;
                 let total = length;
-                Ok(Self { start: 0, total, version, partial: false, remaining: length, what, response: Some(response) })
+                Ok(Self {
+                    start: 0,
+                    total,
+                    version,
+                    partial: false,
+                    remaining: length,
+                    what,
+                    response: Some(response),
+                })
             }
             StatusCode::PARTIAL_CONTENT => {
                 let Some((start, end, total)) = content_range(headers) else {
-                    return fail(ErrorKind::Protocol, format!("{what}: part without a readable Content-Range"));
+                    return fail(
+                        ErrorKind::Protocol,
+                        format!("{what}: part without a readable Content-Range"),
+                    );
                 };
                 let fits = ask.range.is_some_and(|range| start == range.start && end <= range.end);
                 let whole = total.is_none_or(|total| end <= total);
                 if !fits || !whole || length.is_some_and(|length| length != end - start) {
-                    return fail(ErrorKind::Protocol, format!("{what}: the server sent another part than asked"));
+                    return fail(
+                        ErrorKind::Protocol,
+                        format!("{what}: the server sent another part than asked"),
+                    );
                 }
                 let remaining = Some(end - start);
                 Ok(Self { start, total, version, partial: true, remaining, what, response: Some(response) })
@@ -175,7 +189,9 @@ mod tests {
     fn reads_content_range() {
         assert_eq!(content_range(&headers("bytes 0-99/1000")), Some((0, 100, Some(1000))));
         assert_eq!(content_range(&headers("bytes 5-5/*")), Some((5, 6, None)));
-        for wrong in ["bytes 9-5/10", "bytes */10", "items 0-1/2", "bytes 0-18446744073709551615/*", "bytes a-b/c"] {
+        for wrong in
+            ["bytes 9-5/10", "bytes */10", "items 0-1/2", "bytes 0-18446744073709551615/*", "bytes a-b/c"]
+        {
             assert_eq!(content_range(&headers(wrong)), None, "{wrong}");
         }
         assert_eq!(unsatisfied_length(&headers("bytes */10")), Some(10));
@@ -183,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_page_is_not_a_file_unless_asked_for() {
-        let page = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("Text/HTML; charset=utf-8"))]);
+        let page =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("Text/HTML; charset=utf-8"))]);
         let url = |text: &str| Url::parse(text).unwrap();
         assert!(refuse_page(&url("https://h/d?filename=a/b.jp2"), &page, "x").is_err());
         assert!(refuse_page(&url("https://h/d?filename=a/HTML/UserProduct_index.html"), &page, "x").is_ok());

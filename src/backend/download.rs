@@ -58,8 +58,7 @@ impl Download {
         let method = self.method(url);
         let refusable = method == Method::POST && self.method == DownloadMethod::Auto;
         let response = self.transport.send(data_request(method, url, ask, self.first_byte)).await?;
-        let refused =
-            matches!(response.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
+        let refused = matches!(response.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
         if !(refusable && refused) {
             return Ok(response);
         }

@@ -33,7 +33,9 @@ impl ZarrHttp {
     /// (protocol.md 4.5).
     fn quota(error: Error) -> Error {
         match error.kind() {
-            ErrorKind::Busy if error.wait().is_none_or(|wait| wait > LONGEST_WAIT) => error.reclassify(ErrorKind::QuotaExceeded),
+            ErrorKind::Busy if error.wait().is_none_or(|wait| wait > LONGEST_WAIT) => {
+                error.reclassify(ErrorKind::QuotaExceeded)
+            }
             _ => error,
         }
     }

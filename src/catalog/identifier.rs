@@ -1,7 +1,7 @@
 //! Product names, parsed once: what a Sentinel product says about itself in its identifier.
 //!
 //! One file per mission holds its naming convention. A name that follows none of them is not an error:
-//! `None`, and the item's properties decide. [`bucket`] says which directories a product is filed under.
+//! `None`, and the item's properties decide. [`Bucket`] says which directories a product is filed under.
 
 pub mod bucket;
 mod field;
@@ -11,7 +11,7 @@ mod sentinel2;
 mod sentinel3;
 mod sentinel5p;
 
-pub use bucket::{Bucket, BucketName, Facts, bucket, parse_bucket_name};
+pub use bucket::{Bucket, BucketName, Facts, parse_bucket_name};
 pub use mosaic::{Mosaic, Period};
 pub use sentinel1::Sentinel1;
 pub use sentinel2::Sentinel2;

@@ -5,14 +5,24 @@
 //! attributes) is the server's own text.
 
 pub mod asset;
+pub mod client;
+pub mod collection;
 pub mod footprint;
 pub mod item;
-mod lenient;
+
 pub mod link;
+pub mod next;
+pub mod page;
 pub mod path;
+pub mod query;
 pub mod record;
+pub mod walk;
 
 pub use asset::{Alternate, Asset};
+pub use collection::{Collection, CollectionList, Endpoints, Extent, Landing};
 pub use item::Item;
 pub use link::Link;
-pub use record::{ItemRecord, Moment, Packing, Shape};
+pub use next::{Method, PageRequest};
+pub use query::{Comparison, Query};
+pub use record::{ItemRecord, Moment, Packing, Shape, SingleFile};
+pub use walk::{WalkEnd, Way, walk};

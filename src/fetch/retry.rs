@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn final_answers_are_final() {
-        for kind in [ErrorKind::NotFound, ErrorKind::Forbidden, ErrorKind::LoginRejected, ErrorKind::Protocol] {
+        for kind in [ErrorKind::NotFound, ErrorKind::Forbidden, ErrorKind::LoginRejected, ErrorKind::Protocol]
+        {
             assert_eq!(Retry::default().after(&error(kind)), None, "{kind:?}");
         }
     }

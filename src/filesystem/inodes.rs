@@ -20,7 +20,8 @@ pub struct Inodes {
 }
 
 struct Inode {
-    node: Node,
+    /// `None`: listed with attributes for the kernel to hold, but nobody has looked it up yet.
+    node: Option<Node>,
     parent: u64,
     name: Arc<str>,
     /// References of the kernel; the entry goes with the last.
@@ -33,7 +34,7 @@ struct Inode {
 impl Inodes {
     /// A table that knows the root.
     pub fn new(root: Arc<dyn Directory>) -> Self {
-        let root = Inode::new(Node::Directory(root), ROOT, "/".into());
+        let root = Inode::new(Some(Node::Directory(root)), ROOT, "/".into());
         Self { table: RwLock::new(HashMap::from([(ROOT, root)])) }
     }
 
@@ -41,15 +42,20 @@ impl Inodes {
     /// replaced by the newer `node`.
     pub fn enter(&self, parent: u64, name: Arc<str>, node: &Node) -> u64 {
         let mut table = self.table.write();
-        let mut number = inode_number(parent, &name);
-        // Two names with one number (a chance of 2^-64 a pair): the later one moves up.
-        while table.get(&number).is_some_and(|held| held.parent != parent || held.name != name) {
-            number = number.wrapping_add(1).max(ROOT + 1);
-        }
-        let inode = table.entry(number).or_insert_with(|| Inode::new(node.clone(), parent, name));
-        inode.node = node.clone();
+        let number = free_number(&table, parent, &name);
+        let inode = table.entry(number).or_insert_with(|| Inode::new(None, parent, name));
+        inode.node = Some(node.clone());
         inode.lookups += 1;
         number
+    }
+
+    /// Counts one more reference to a listed name whose node need not be known; the node if it is.
+    pub fn enter_listed(&self, parent: u64, name: Arc<str>) -> (u64, Option<Node>) {
+        let mut table = self.table.write();
+        let number = free_number(&table, parent, &name);
+        let inode = table.entry(number).or_insert_with(|| Inode::new(None, parent, name));
+        inode.lookups += 1;
+        (number, inode.node.clone())
     }
 
     /// Takes back `count` references.
@@ -68,7 +74,11 @@ impl Inodes {
     /// # Errors
     /// `Changed` for a number that the kernel does not hold.
     pub fn node(&self, number: u64) -> Result<Node> {
-        self.with(number, |inode| inode.node.clone())
+        match self.with(number, |inode| inode.node.clone())? {
+            Some(node) => Ok(node),
+            // The kernel then looks the name up again (contract.md 3.4).
+            None => fail(ErrorKind::Changed, "the name was listed but not looked up"),
+        }
     }
 
     /// The parent of an inode; the root is its own.
@@ -104,9 +114,18 @@ impl Inodes {
 }
 
 impl Inode {
-    fn new(node: Node, parent: u64, name: Arc<str>) -> Self {
+    fn new(node: Option<Node>, parent: u64, name: Arc<str>) -> Self {
         Self { node, parent, name, lookups: 0, opened_version: None, cursors: Arc::default() }
     }
+}
+
+/// The number of `name`, moved up past another name that has the same one (a chance of 2^-64 a pair).
+fn free_number(table: &HashMap<u64, Inode>, parent: u64, name: &str) -> u64 {
+    let mut number = inode_number(parent, name);
+    while table.get(&number).is_some_and(|held| held.parent != parent || *held.name != *name) {
+        number = number.wrapping_add(1).max(ROOT + 1);
+    }
+    number
 }
 
 /// The number of `name` in the directory numbered `parent`; never 0 and never the root's.
@@ -136,6 +155,10 @@ mod tests {
         assert_eq!(inodes.count(), 1);
         assert_eq!(inodes.enter(ROOT, "a".into(), &file), first);
         inodes.forget(ROOT, 7);
+        let (listed, node) = inodes.enter_listed(ROOT, "b".into());
+        assert!(node.is_none() && inodes.node(listed).is_err());
+        assert_eq!(inodes.enter(ROOT, "b".into(), &file), listed);
+        assert!(inodes.enter_listed(ROOT, "b".into()).1.is_some() && inodes.node(listed).is_ok());
         assert!(inodes.node(ROOT).is_ok());
     }
 }

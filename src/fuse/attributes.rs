@@ -25,7 +25,8 @@ impl Presentation {
 
     pub(super) fn file_attr(&self, stat: &Stat) -> FileAttr {
         let time = stat.time.map_or(self.mounted, |time| {
-            u64::try_from(time.as_second()).map_or(UNIX_EPOCH, |second| UNIX_EPOCH + Duration::from_secs(second))
+            u64::try_from(time.as_second())
+                .map_or(UNIX_EPOCH, |second| UNIX_EPOCH + Duration::from_secs(second))
         });
         let (perm, nlink) = match (stat.kind, self.others) {
             (Kind::Directory, true) => (0o555, 2),
@@ -52,11 +53,7 @@ impl Presentation {
         }
     }
 
-    pub(super) fn reply_entry(
-        &self,
-        reply: ReplyEntry,
-        result: Result<Result<Found, Absent>, Errno>,
-    ) {
+    pub(super) fn reply_entry(&self, reply: ReplyEntry, result: Result<Result<Found, Absent>, Errno>) {
         match result {
             Ok(Ok(found)) => reply.entry(&found.ttl, &self.file_attr(&found.stat), GENERATION),
             // Inode 0 says "there is no such name", and for how long.
@@ -77,24 +74,20 @@ impl Presentation {
         next: u64,
         listed: &Listed,
     ) -> bool {
-        let found = listed.entry.as_ref().and_then(|entry| filesystem.lookup_entry(directory, entry));
-        let inode = INodeNo(listed.inode);
-        match found {
-            Some(found) => {
-                let attr = self.file_attr(&found.stat);
-                let full = reply.add(inode, next, listed.name.as_ref(), &found.ttl, &attr, GENERATION);
-                if full {
-                    filesystem.forget(found.stat.inode, 1);
-                }
-                full
-            }
-            None => {
-                // The kernel takes node 0 as a name without attributes, and looks it up when they are needed.
-                let unknown = Stat { inode: 0, kind: listed.kind, size: 0, time: None };
-                let attr = self.file_attr(&unknown);
-                reply.add(inode, next, listed.name.as_ref(), &Duration::ZERO, &attr, GENERATION)
-            }
+        let name = listed.name.as_ref();
+        let Some(entry) = &listed.entry else {
+            // `.` and `..`: the kernel takes their names only.
+            let stat = Stat { inode: listed.inode, kind: listed.kind, size: 0, time: None };
+            let attr = self.file_attr(&stat);
+            return reply.add(INodeNo(listed.inode), next, name, &Duration::ZERO, &attr, GENERATION);
+        };
+        let found = filesystem.lookup_entry(directory, entry);
+        let attr = self.file_attr(&found.stat);
+        let full = reply.add(attr.ino, next, name, &found.ttl, &attr, GENERATION);
+        if full {
+            filesystem.forget(found.stat.inode, 1);
         }
+        full
     }
 }
 

@@ -33,7 +33,9 @@ pub fn start(device: OwnedFd, adapter: Adapter, allow_other: bool) -> Result<Run
     // The kernel refuses other users itself; root's own look (`allow_other` off) is refused there too.
     config.acl = if allow_other { SessionACL::All } else { SessionACL::Owner };
     let acl = config.acl;
-    let wrong = |error: io::Error| Error::new(ErrorKind::Configuration, format!("the kernel refused the mount: {error}"));
+    let wrong = |error: io::Error| {
+        Error::new(ErrorKind::Configuration, format!("the kernel refused the mount: {error}"))
+    };
     let session = Session::from_fd(adapter, device, acl, config).map_err(wrong)?;
     let (sender, ended) = oneshot::channel();
     let run = move || {

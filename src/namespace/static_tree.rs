@@ -98,7 +98,9 @@ mod tests {
         let paths = ["MTD.xml", "GRANULE/L2A/IMG/B02.jp2", "GRANULE/L2A/IMG/B03.jp2", "GRANULE/MTD.xml"];
         let tree = StaticDirectory::tree(paths.map(|path| (path.to_owned(), file())), None);
         assert_eq!(tree.list().await.unwrap().len(), 2);
-        let Node::Directory(granule) = tree.lookup("GRANULE").await.unwrap() else { panic!("not a directory") };
+        let Node::Directory(granule) = tree.lookup("GRANULE").await.unwrap() else {
+            panic!("not a directory")
+        };
         assert_eq!(granule.list().await.unwrap().len(), 2);
         assert_eq!(granule.lookup("x").await.err().map(|e| e.kind()), Some(ErrorKind::NotFound));
     }

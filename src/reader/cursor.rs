@@ -42,8 +42,9 @@ impl Cursors {
     }
 
     fn follow(&mut self, range: ByteRange) -> Run {
-        let continues =
-            |run: &Run| range.end.saturating_add(BACK) >= run.end && range.start <= run.end.saturating_add(FORWARD);
+        let continues = |run: &Run| {
+            range.end.saturating_add(BACK) >= run.end && range.start <= run.end.saturating_add(FORWARD)
+        };
         let run = match self.runs.iter().position(continues) {
             Some(index) => {
                 let run = self.runs.remove(index);

@@ -14,8 +14,8 @@ use toml::Value;
 
 use crate::cli::MountArgs;
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::fuse::session::{self, Running};
 use crate::fuse::Adapter;
+use crate::fuse::session::{self, Running};
 use crate::run::{logging, mountpoint, places, tree};
 use crate::settings::{Settings, layers};
 use crate::sys::background::{self, Report, Side};
@@ -38,14 +38,16 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
     // A device that was handed in is mounted already: the point is in use by that very mount.
     let point = match args.fuse_fd {
         Some(_) => std::path::absolute(asked).unwrap_or_else(|_| asked.clone()),
-        None => mountpoint::prepare(asked)?,
+        None => mountpoint::prepare(asked, args.nonempty)?,
     };
     if args.foreground {
-        logging::begin(args.log.as_deref(), args.verbose.max(1))?;
-        return serve(settings, &point, args, Ready::Foreground);
+        logging::begin(args.log_file.as_deref(), args.log.as_deref().unwrap_or("info"))?;
+        return serve(settings, &point, args.fuse_fd, Ready::Foreground);
     }
     match background::split()? {
         Side::Parent(mut child) => {
+            // The handed-in device belongs to the child alone: the mount must end with it.
+            drop(args.fuse_fd.map(mount::inherited).transpose()?);
             child.wait()?;
             if let Err(error) = answers(&point) {
                 let _ = kill(child.pid, Signal::SIGTERM);
@@ -56,9 +58,9 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
             Ok(())
         }
         Side::Child(report) => {
-            let log = args.log.clone().unwrap_or_else(places::log_file);
-            match logging::begin(Some(&log), args.verbose) {
-                Ok(()) => serve(settings, &point, args, Ready::Background(report)),
+            let file = args.log_file.clone().unwrap_or_else(places::log_file);
+            match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
+                Ok(()) => serve(settings, &point, args.fuse_fd, Ready::Background(report)),
                 Err(error) => {
                     report.failed(&error);
                     Err(error)
@@ -89,23 +91,26 @@ fn sources(args: &MountArgs) -> layers::Sources {
 }
 
 /// Builds the layers, mounts and serves until told to stop.
-fn serve(settings: Settings, point: &Path, args: &MountArgs, ready: Ready) -> Result<()> {
-    // The descriptor first: nothing may be opened in its place.
-    let device = args.fuse_fd.map(mount::inherited).transpose();
-    let served = device.and_then(|device| {
+fn serve(settings: Settings, point: &Path, descriptor: Option<i32>, ready: Ready) -> Result<()> {
+    let prepared = || {
+        // The descriptor first: nothing may be opened in its place.
+        let device = descriptor.map(mount::inherited).transpose()?;
         harden::process();
-        let runtime = super::runtime(THREADS)?;
-        let result = runtime.block_on(mount_and_serve(settings, point, device, ready_or(args, ready)));
-        runtime.shutdown_background();
-        Ok(result)
-    });
-    served.unwrap_or_else(Err)
-}
-
-fn ready_or(args: &MountArgs, ready: Ready) -> Ready {
-    // mount.dcmsfs waits for us as the background's parent does; it gets the same word.
-    let _ = args;
-    ready
+        Ok((device, super::runtime(THREADS)?))
+    };
+    match prepared() {
+        Ok((device, runtime)) => {
+            let served = runtime.block_on(mount_and_serve(settings, point, device, ready));
+            runtime.shutdown_background();
+            served
+        }
+        Err(error) => {
+            if let Ready::Background(report) = ready {
+                report.failed(&error);
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Mounts and serves inside a runtime. Whatever goes wrong before the mount stands is told to `ready` and
@@ -147,7 +152,7 @@ fn begin(
     let allow_other = settings.mount.allow_other;
     let built = tree::build(&settings, point)?;
     let (device, mounted) = match device {
-        Some(device) => (device, Mounted::found_at(point)),
+        Some(device) => (device, Mounted::handed_in(point)),
         None => mount::attach(point, &built.source, allow_other)?,
     };
     let owner = (Uid::effective().as_raw(), Gid::effective().as_raw());
@@ -195,6 +200,10 @@ async fn stand(mounted: &Mounted, mut running: Running) -> Result<()> {
         () = stopped() => {}
     }
     if let Err(error) = detach_off_thread(mounted, true).await {
+        if mounted.by_others() {
+            // Who mounted for us unmounts too; the end of this process frees whoever still waits.
+            return Ok(());
+        }
         return fail(ErrorKind::Internal, format!("cannot unmount {}: {error}", mounted.point.display()));
     }
     Ok(())
@@ -211,7 +220,10 @@ fn judge(mounted: &Mounted, ended: io::Result<()>) -> Result<()> {
     if mounted.is_there() {
         let _ = mounted.detach(true);
         let why = ended.err().map_or_else(|| "it was aborted".to_owned(), |error| error.to_string());
-        return fail(ErrorKind::Internal, format!("the mount at {} broke off: {why}", mounted.point.display()));
+        return fail(
+            ErrorKind::Internal,
+            format!("the mount at {} broke off: {why}", mounted.point.display()),
+        );
     }
     Ok(())
 }

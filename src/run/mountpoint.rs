@@ -8,12 +8,12 @@ use nix::unistd::Uid;
 use crate::error::{ErrorKind, Result, fail};
 use crate::sys::{mount, mounts};
 
-/// The place as an absolute path, ready to be mounted on: an empty directory. A dead mount of ours that is in
+/// The place as an absolute path, ready to be mounted on: a directory, an empty one unless `nonempty`. A dead mount of ours that is in
 /// the way is removed.
 ///
 /// # Errors
 /// `Configuration`, with the way out.
-pub(super) fn prepare(point: &Path) -> Result<PathBuf> {
+pub(super) fn prepare(point: &Path, nonempty: bool) -> Result<PathBuf> {
     let shown = point.display();
     let wrong = |why: String| fail(ErrorKind::Configuration, why);
     let absolute = match std::path::absolute(point) {
@@ -45,8 +45,10 @@ pub(super) fn prepare(point: &Path) -> Result<PathBuf> {
     }
     match std::fs::read_dir(&canonical) {
         Ok(mut entries) => match entries.next() {
-            None => Ok(canonical),
-            Some(_) => wrong(format!("{shown} is not empty: choose an empty directory")),
+            Some(_) if !nonempty => {
+                wrong(format!("{shown} is not empty: choose an empty directory, or give --nonempty"))
+            }
+            _ => Ok(canonical),
         },
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             wrong(format!("{shown} is not a directory: choose an empty directory"))
@@ -94,11 +96,11 @@ mod tests {
             ("/proc".into(), "belongs to the system"),
         ];
         for (place, way_out) in cases {
-            let error = prepare(&place).unwrap_err();
+            let error = prepare(&place, false).unwrap_err();
             assert!(error.message().contains(way_out), "{error}");
             assert!(error.message().contains(&*place.to_string_lossy()), "{error}");
         }
         std::fs::create_dir(home.path().join("empty")).unwrap();
-        assert!(prepare(&home.path().join("x/../empty/.")).is_ok());
+        assert!(prepare(&home.path().join("x/../empty/."), false).is_ok());
     }
 }

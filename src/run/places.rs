@@ -28,17 +28,21 @@ pub(super) fn sources(args: &ConfigurationArgs) -> Sources {
     Sources { file: args.config.clone(), home: home(), environment, options: Vec::new() }
 }
 
-/// A directory of this user alone, for what lives as long as the login session: `$XDG_RUNTIME_DIR/dcmsfs`, else
-/// `/run/dcmsfs` for root, else one under `/tmp`.
+/// A directory of this user alone, for what lives as long as the login session: `/run/user/<uid>/dcmsfs`, else
+/// `/run/dcmsfs` for root, else one under `/tmp`. By uid, not by `XDG_RUNTIME_DIR`: a mount by fstab has no such
+/// variable and must share its download slots with one made by hand.
 ///
 /// # Errors
 /// `Configuration` when somebody else owns it: then it cannot be trusted.
 pub(super) fn runtime_directory() -> Result<PathBuf> {
     let user = Uid::effective();
-    let directory = match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| Path::new(dir).is_dir()) {
-        Some(directory) => PathBuf::from(directory).join("dcmsfs"),
-        None if user.is_root() => PathBuf::from("/run/dcmsfs"),
-        None => PathBuf::from(format!("/tmp/dcmsfs-{user}")),
+    let session = PathBuf::from(format!("/run/user/{user}"));
+    let directory = if std::fs::metadata(&session).is_ok_and(|data| data.uid() == user.as_raw()) {
+        session.join("dcmsfs")
+    } else if user.is_root() {
+        PathBuf::from("/run/dcmsfs")
+    } else {
+        PathBuf::from(format!("/tmp/dcmsfs-{user}"))
     };
     let shown = directory.display().to_string();
     if let Err(error) = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory) {

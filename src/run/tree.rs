@@ -228,7 +228,11 @@ impl Plan {
                 Credential::Bearer => Kind::NetrcBearer,
                 Credential::None => Kind::None,
             };
-            credentials.push(RootCredential { name: root.name.clone(), scope: Scope::below(&root.url)?, kind });
+            credentials.push(RootCredential {
+                name: root.name.clone(),
+                scope: Scope::below(&root.url)?,
+                kind,
+            });
         }
         Ok(credentials)
     }
@@ -259,8 +263,9 @@ fn base(key: &str, text: &str) -> Result<Url> {
 pub(super) fn credential_settings(settings: &Settings) -> Result<CredentialSettings> {
     let identity = &settings.identity;
     let client = |id: &str, key: &str, redirect: &str, scope: &str| -> Result<Client> {
-        let redirect_uri = address(key, redirect)?;
-        Ok(Client { id: id.into(), redirect_uri, scope: scope.into() })
+        // Checked as an address, but sent letter by letter as the provider has it registered.
+        address(key, redirect)?;
+        Ok(Client { id: id.into(), redirect_uri: redirect.into(), scope: scope.into() })
     };
     let home = places::home();
     let file = |path: &str| Some(expand(path, &home)).filter(|_| !path.is_empty());
@@ -268,7 +273,12 @@ pub(super) fn credential_settings(settings: &Settings) -> Result<CredentialSetti
         identity: IdentitySettings {
             url: address("identity.url", &identity.url)?,
             realm: identity.realm.clone(),
-            cache_a: client(&identity.cache_a_client, "identity.cache_a_redirect", &identity.cache_a_redirect, "openid")?,
+            cache_a: client(
+                &identity.cache_a_client,
+                "identity.cache_a_redirect",
+                &identity.cache_a_redirect,
+                "openid",
+            )?,
             cache_b: client(
                 &identity.cache_b_client,
                 "identity.cache_b_redirect",

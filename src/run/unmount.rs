@@ -26,7 +26,9 @@ pub(super) fn run(args: &UnmountArgs) -> Result<()> {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => fail(
             ErrorKind::Configuration,
-            format!("{shown} is in use: close what uses it (`fuser -vm {shown}` names it), or `dcmsfs unmount --lazy {shown}`"),
+            format!(
+                "{shown} is in use: close what uses it (`fuser -vm {shown}` names it), or `dcmsfs unmount --lazy {shown}`"
+            ),
         ),
         Err(error) => fail(ErrorKind::Configuration, format!("cannot unmount {shown}: {error}")),
     }

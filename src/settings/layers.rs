@@ -50,8 +50,9 @@ pub fn load(sources: &Sources) -> Result<Settings> {
         let path: Vec<String> = key.split('.').map(str::to_owned).collect();
         set(&mut merged, &path, value.clone());
     }
-    let settings: Settings =
-        Value::Table(merged).try_into().map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
+    let settings: Settings = Value::Table(merged)
+        .try_into()
+        .map_err(|error: toml::de::Error| wrong(error.message().to_owned()))?;
     settings.check()?;
     Ok(settings)
 }
@@ -73,7 +74,8 @@ fn read(path: &Path, required: bool) -> Result<Option<Table>> {
     };
     // Read as settings first, for errors that know the line; then as a table, to merge.
     let located = |error: toml::de::Error| {
-        let line = error.span().and_then(|span| text.get(..span.start)).map(|before| before.lines().count().max(1));
+        let line =
+            error.span().and_then(|span| text.get(..span.start)).map(|before| before.lines().count().max(1));
         let line = line.map_or(String::new(), |line| format!(", line {line}"));
         wrong(format!("{shown}{line}: {}", error.message().replace('\n', " ")))
     };
@@ -141,7 +143,8 @@ mod tests {
         let path = home.path().join("config.toml");
         std::fs::write(&path, file).unwrap();
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let sources = Sources { file: Some(path), home: home.path().into(), environment, options: Vec::new() };
+        let sources =
+            Sources { file: Some(path), home: home.path().into(), environment, options: Vec::new() };
         (home, sources)
     }
 
@@ -149,7 +152,11 @@ mod tests {
     fn later_sources_win_key_by_key() {
         let (_home, mut sources) = sources(
             "[cache_a]\ndownloads = 1\nurl = \"https://a.example/\"\n[cache_b]\nrequests = 3\n",
-            &[("DCMSFS_CACHE_A__URL", "https://b.example/"), ("DCMSFS_CACHE_B__STORES", "x/y.zarr, z.zarr"), ("PATH", "/bin")],
+            &[
+                ("DCMSFS_CACHE_A__URL", "https://b.example/"),
+                ("DCMSFS_CACHE_B__STORES", "x/y.zarr, z.zarr"),
+                ("PATH", "/bin"),
+            ],
         );
         sources.options = vec![("cache_b.requests", Value::Integer(5))];
         let settings = load(&sources).unwrap();
@@ -176,7 +183,9 @@ mod tests {
 
     #[test]
     fn wrong_variables_are_named() {
-        for (name, value) in [("DCMSFS_CACHE_A__ULR", "x"), ("DCMSFS_CACHE_A__DOWNLOADS", "two"), ("DCMSFS_MOUNT", "x")] {
+        for (name, value) in
+            [("DCMSFS_CACHE_A__ULR", "x"), ("DCMSFS_CACHE_A__DOWNLOADS", "two"), ("DCMSFS_MOUNT", "x")]
+        {
             let (_home, sources) = sources("", &[(name, value)]);
             let error = load(&sources).unwrap_err();
             assert!(error.message().contains(name), "{error}");

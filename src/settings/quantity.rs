@@ -64,7 +64,10 @@ mod tests {
         assert_eq!(parse_size("k", "7").unwrap(), 7);
         assert_eq!(parse_duration("k", "1h").unwrap(), Duration::from_secs(3600));
         for text in ["", "GiB", "12 parsecs", "-1", "99999999999999999999", "18446744073709551615KiB", "é"] {
-            assert!(parse_size("cache.memory", text).unwrap_err().message().contains("cache.memory"), "{text}");
+            assert!(
+                parse_size("cache.memory", text).unwrap_err().message().contains("cache.memory"),
+                "{text}"
+            );
             assert!(parse_duration("k", text).is_err(), "{text}");
         }
     }

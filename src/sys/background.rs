@@ -34,7 +34,9 @@ pub struct Report {
 /// `Internal` when the system gives no process.
 #[expect(unsafe_code, reason = "fork")]
 pub fn split() -> Result<Side> {
-    let system = |errno: nix::Error| Error::new(ErrorKind::Internal, format!("cannot go to the background: {}", errno.desc()));
+    let system = |errno: nix::Error| {
+        Error::new(ErrorKind::Internal, format!("cannot go to the background: {}", errno.desc()))
+    };
     let (read, write) = pipe().map_err(system)?;
     // SAFETY: no other thread exists yet (the caller's duty), so the child may do anything.
     match unsafe { fork() }.map_err(system)? {

@@ -13,7 +13,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(50);
 /// Bits of HUP, INT, QUIT, KILL and TERM in the masks of proc(5). Only these: to answer `EINTR` on any
 /// signal breaks Go programs (SIGURG) and profilers (SIGALRM).
-const STOPPING: u64 = bit(libc::SIGHUP) | bit(libc::SIGINT) | bit(libc::SIGQUIT) | bit(libc::SIGKILL) | bit(libc::SIGTERM);
+const STOPPING: u64 =
+    bit(libc::SIGHUP) | bit(libc::SIGINT) | bit(libc::SIGQUIT) | bit(libc::SIGKILL) | bit(libc::SIGTERM);
 
 const fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
@@ -64,7 +65,9 @@ mod tests {
     use super::*;
 
     fn status(pending: u64, shared: u64, blocked: u64, ignored: u64) -> String {
-        format!("Name:\tcat\nSigPnd:\t{pending:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\n")
+        format!(
+            "Name:\tcat\nSigPnd:\t{pending:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}\nSigIgn:\t{ignored:016x}\n"
+        )
     }
 
     #[test]

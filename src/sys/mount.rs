@@ -26,6 +26,7 @@ pub struct Mounted {
     /// Where.
     pub point: PathBuf,
     device: Option<String>,
+    by_others: bool,
 }
 
 /// Mounts at `point` and gives the FUSE device. `source` is shown in the mount table; its colon makes
@@ -55,10 +56,7 @@ fn attach_as_root(point: &Path, source: &str, allow_other: bool) -> Result<Owned
     let data = format!("fd={fd},rootmode=40000,user_id={user},group_id={group},default_permissions{other}");
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some(source), point, Some(mounts::TYPE), flags, Some(data.as_str())).map_err(|errno| {
-        Error::new(
-            ErrorKind::Configuration,
-            format!("cannot mount at {}: {}", point.display(), errno.desc()),
-        )
+        Error::new(ErrorKind::Configuration, format!("cannot mount at {}: {}", point.display(), errno.desc()))
     })?;
     Ok(device.into())
 }
@@ -70,8 +68,9 @@ fn attach_as_user(point: &Path, source: &str, allow_other: bool) -> Result<Owned
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| Error::new(ErrorKind::Internal, format!("no socket pair: {}", errno.desc())))?;
     // The helper finds its end by number; it must survive the exec.
-    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty()))
-        .map_err(|errno| Error::new(ErrorKind::Internal, format!("no socket for fusermount3: {}", errno.desc())))?;
+    fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|errno| {
+        Error::new(ErrorKind::Internal, format!("no socket for fusermount3: {}", errno.desc()))
+    })?;
     let other = if allow_other { ",allow_other" } else { "" };
     let options = format!("ro,nosuid,nodev,noexec,default_permissions,fsname={source},subtype=dcmsfs{other}");
     let output = Command::new("fusermount3")
@@ -96,10 +95,7 @@ fn attach_as_user(point: &Path, source: &str, allow_other: bool) -> Result<Owned
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.trim().trim_start_matches("fusermount3:").trim();
         let hint = if said.contains("user_allow_other") { "; or leave allow_other out" } else { "" };
-        return fail(
-            ErrorKind::Configuration,
-            format!("cannot mount at {}: {said}{hint}", point.display()),
-        );
+        return fail(ErrorKind::Configuration, format!("cannot mount at {}: {said}{hint}", point.display()));
     }
     receive(ours.as_raw_fd()).map_err(|error| {
         Error::new(ErrorKind::Internal, format!("fusermount3 did not hand over the FUSE device: {error}"))
@@ -162,7 +158,18 @@ fn no_device(error: &io::Error) -> Error {
 impl Mounted {
     /// What is mounted at `point` now.
     pub fn found_at(point: &Path) -> Self {
-        Self { point: point.to_owned(), device: mounts::at(point).map(|mount| mount.device) }
+        let device = mounts::at(point).map(|mount| mount.device);
+        Self { point: point.to_owned(), device, by_others: false }
+    }
+
+    /// What another process has mounted at `point` for us. It may be that we cannot unmount it.
+    pub fn handed_in(point: &Path) -> Self {
+        Self { by_others: true, ..Self::found_at(point) }
+    }
+
+    /// Whether another process mounted it for us.
+    pub fn by_others(&self) -> bool {
+        self.by_others
     }
 
     /// Whether our mount, not another one, is still on top at its point.

@@ -42,7 +42,8 @@ pub fn ours() -> Vec<Mount> {
 fn parse(line: &[u8]) -> Option<Mount> {
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let dash = fields.iter().position(|field| *field == b"-")?;
-    let text = |index: usize| fields.get(index).map(|field| String::from_utf8_lossy(&plain(field)).into_owned());
+    let text =
+        |index: usize| fields.get(index).map(|field| String::from_utf8_lossy(&plain(field)).into_owned());
     let options = text(dash + 3).unwrap_or_default();
     Some(Mount {
         device: text(2)?,
@@ -58,7 +59,8 @@ fn plain(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((first, behind)) = rest.split_first() {
-        let digits = behind.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(u8::is_ascii_digit));
+        let digits =
+            behind.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(u8::is_ascii_digit));
         match digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()) {
             Some(byte) => {
                 bytes.push(byte);

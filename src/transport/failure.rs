@@ -26,9 +26,13 @@ pub fn shown(url: &Url) -> String {
     text
 }
 
-/// The chain from an error to its first cause.
+/// The chain from an error to its first cause. An I/O error names not what it wraps as its source, but the
+/// source of that; the TLS layer's errors are found only by looking in.
 fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as _).or_else(|| (*error).source())
+    })
 }
 
 /// The text of the first cause. The outer ones hold the URL, so they are not shown.
@@ -37,28 +41,21 @@ pub(super) fn root(error: &(dyn StdError + 'static)) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
 
-/// An I/O error wraps its cause without naming it as source; this looks into it.
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    chain(error).find_map(|error| {
-        error.downcast_ref::<E>().or_else(|| {
-            let inner = error.downcast_ref::<io::Error>()?.get_ref()?;
-            inner.downcast_ref::<E>()
-        })
-    })
+/// Whether a connection failed because the other side is not who it should be, or speaks no TLS: that layer
+/// reports every violation as invalid data. A cut handshake is something else.
+fn is_untrusted(error: &(dyn StdError + 'static)) -> bool {
+    let invalid = |error: &io::Error| error.kind() == io::ErrorKind::InvalidData;
+    chain(error).filter_map(|error| error.downcast_ref()).any(invalid)
 }
 
 /// A request that brought no answer.
 pub(super) fn from_send(error: &reqwest::Error, url: &Url) -> Error {
     let place = shown(url);
     let host = Origin::of(url).map_or_else(|_| place.clone(), |origin| origin.to_string());
-    if let Some(refused) = find::<Refused>(error) {
+    if let Some(refused) = chain(error).find_map(|error| error.downcast_ref::<Refused>()) {
         return Error::new(ErrorKind::Protocol, format!("{host} is refused: {refused}"));
     }
-    // The TLS layer reports every violation as invalid data; a cut handshake is something else.
-    let tls = chain(error).any(|error| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
-    });
-    if error.is_connect() && tls {
+    if error.is_connect() && is_untrusted(error) {
         let cause = root(error);
         return Error::new(ErrorKind::Protocol, format!("{host}: no trustworthy TLS connection ({cause})"));
     }
@@ -91,5 +88,15 @@ mod tests {
         let long = Url::parse(&format!("https://h.example/{}", "ä".repeat(5000))).unwrap();
         assert!(shown(&long).len() < SHOWN + 5);
         assert_eq!(shown(&Url::parse("data:text/plain,canary").unwrap()), "data:…");
+    }
+
+    #[test]
+    fn distrust_is_found_where_the_tls_layers_put_it() {
+        let inner = || io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate");
+        assert!(is_untrusted(&inner()));
+        assert!(is_untrusted(&io::Error::other(inner())));
+        assert!(is_untrusted(&io::Error::other(io::Error::other(inner()))));
+        assert!(!is_untrusted(&io::Error::other(io::Error::from(io::ErrorKind::UnexpectedEof))));
+        assert_eq!(root(&io::Error::other(inner())), "invalid peer certificate");
     }
 }

@@ -17,7 +17,7 @@ use super::origin::{Origin, is_local_name};
 use crate::error::{ErrorKind, Result, fail};
 
 /// The setting that a refused foreign host is answered with.
-const FOREIGN_SETTING: &str = "network.allow_foreign_hosts";
+const FOREIGN_SETTING: &str = "network.allow_foreign";
 
 /// The allowed origins.
 pub(super) struct Gate {

@@ -128,6 +128,28 @@ impl Keyring {
         self.lookup(url).0.is_some()
     }
 
+    /// The generation of exactly this scope's entry; 0 if there never was one.
+    pub fn generation_of(&self, scope: &Scope) -> u64 {
+        self.entry(scope, |entry| entry.generation).unwrap_or(0)
+    }
+
+    /// Whether exactly this scope has a secret.
+    pub fn holds(&self, scope: &Scope) -> bool {
+        self.entry(scope, |entry| entry.secret.is_some()).unwrap_or(false)
+    }
+
+    fn entry<T>(&self, scope: &Scope, look: impl Fn(&Entry) -> T) -> Option<T> {
+        let table = self.0.read();
+        let entries = table.entries.get(scope.origin())?;
+        entries.iter().find(|(known, _)| known == scope).map(|(_, entry)| look(entry))
+    }
+
+    /// The secret itself, for tests of what fills it.
+    #[cfg(test)]
+    pub(crate) fn peek(&self, url: &Url) -> Option<Authorization> {
+        self.lookup(url).0.map(|secret| (*secret).clone())
+    }
+
     /// The secret for `url` and its generation.
     pub(super) fn lookup(&self, url: &Url) -> (Option<Arc<Authorization>>, u64) {
         let Ok(origin) = Origin::of(url) else { return (None, 0) };

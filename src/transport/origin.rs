@@ -109,8 +109,13 @@ impl Scope {
         path.strip_prefix(self.prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// Whether `url` is one of its addresses.
+    pub fn contains(&self, url: &Url) -> bool {
+        Origin::of(url).is_ok_and(|origin| origin == self.origin) && self.holds(url.path())
+    }
+
     /// How narrow it is: of several that hold a path the longest counts.
-    pub(super) fn depth(&self) -> usize {
+    pub fn depth(&self) -> usize {
         self.prefix.len()
     }
 }

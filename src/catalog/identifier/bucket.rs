@@ -4,7 +4,6 @@
 //! record; [`parse_bucket_name`] goes the other way, so that a lookup of one name needs no listing.
 
 use super::super::mgrs::{Bbox, Tile};
-use super::super::stac::ItemRecord;
 use super::field::number;
 use super::{Identifier, Mission, Place};
 
@@ -132,11 +131,6 @@ impl Bucket {
         let corner = |degrees: f64, last: f64| ((degrees / 10.0).floor() * 10.0).clamp(-180.0, last) as i16;
         Self::Cell(corner(latitude.clamp(-90.0, 90.0), 80.0), corner(longitude, 170.0))
     }
-}
-
-/// The directories under a day that hold this product, outer first.
-pub fn bucket(item: &ItemRecord) -> Vec<String> {
-    item.bucket.levels()
 }
 
 /// What a directory name at the bucket levels asks for.

@@ -11,8 +11,6 @@ const FLATTENING: f64 = 1.0 / 298.257_223_563;
 const SCALE: f64 = 0.9996;
 /// Easting of the central meridian, metres.
 const FALSE_EASTING: f64 = 500_000.0;
-/// Northing of the equator in the southern hemisphere, metres.
-pub const FALSE_NORTHING_SOUTH: f64 = 10_000_000.0;
 
 /// Third flattening.
 const N: f64 = FLATTENING / (2.0 - FLATTENING);

@@ -7,8 +7,8 @@ pub(super) use arrange::arrange;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::super::lenient::{Members, text, texts, whole};
 use super::super::limits::STRING_BYTES;
-use super::lenient::{Members, text, texts, whole};
 use super::path::{self, Sources};
 use super::record::Packing;
 

@@ -8,8 +8,8 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::super::lenient::Members;
 use super::super::mgrs::Bbox;
-use super::lenient::Members;
 
 /// Nesting of coordinates: a multi-polygon has 4 levels, a collection of them is read shape by shape.
 const DEPTH: u8 = 6;

@@ -10,11 +10,11 @@ use url::Url;
 
 use super::super::identifier::bucket::Facts;
 use super::super::identifier::{Bucket, Identifier, Mission, without_packing};
+use super::super::lenient::{Key, Members, Pick, text};
 use super::super::limits::{ASSETS_PER_ITEM, STRING_BYTES};
 use super::super::quote::quote;
 use super::asset::{Asset, RawAsset, arrange};
 use super::footprint;
-use super::lenient::{Key, Members, Pick, text};
 use super::link;
 use super::record::{ItemRecord, Moment, Packing, Shape, SingleFile, compact};
 use crate::error::{Error, ErrorKind, Result};

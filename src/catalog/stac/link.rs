@@ -3,8 +3,8 @@
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::super::lenient::{Members, values};
 use super::super::limits::{LINKS, STRING_BYTES};
-use super::lenient::{Members, values};
 
 /// A link (STAC 1.0.0 "Link Object", STAC API 1.0.0 item-search "pagination").
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::super::limits::STRING_BYTES;
+use super::limits::STRING_BYTES;
 
 /// Members of one object that are looked at; a hostile object may have millions.
 const MEMBERS: usize = 10_000;
@@ -26,6 +26,11 @@ impl<'a> Members<'a> {
     /// The members of `raw`; none if it is not an object.
     pub(super) fn of(raw: &'a RawValue) -> Self {
         serde_json::from_str(raw.get()).unwrap_or_default()
+    }
+
+    /// The members of an object that may be missing.
+    pub(super) fn of_option(raw: Option<&'a RawValue>) -> Self {
+        raw.map(Self::of).unwrap_or_default()
     }
 
     /// The value of `name`: the last one if the object repeats it, as most readers do.

@@ -1,0 +1,181 @@
+//! Questions to a STAC API, each a document or a walk over pages, through the service's door.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use tokio::sync::OnceCell;
+use url::Url;
+
+use super::super::identifier::spellings;
+use super::super::limits::{COLLECTIONS, DOCUMENT_BYTES, PAGES};
+use super::collection::{Collection, CollectionList, Endpoints, Landing};
+use super::item::Item;
+use super::next::{self, PageRequest, next_request};
+use super::query::Query;
+use super::walk::{WalkEnd, Way, walk};
+use crate::error::{ErrorKind, Result};
+use crate::fetch::{Document, Fetch};
+use crate::transport::{Purpose, Request, RequestBody};
+
+/// How long one document's headers may take (contract.md 4.3: listing page).
+const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// Items asked for per page. The largest page of the catalogue whose documentation Cache-A's repeats
+/// (protocol.md 3.2); a service that refuses it is asked again without a wish.
+const PAGE: u32 = 1000;
+
+/// A STAC API.
+pub struct Client {
+    root: Url,
+    fetch: Fetch,
+    endpoints: OnceCell<Endpoints>,
+    learnt: Mutex<Learnt>,
+}
+
+/// What the service has shown of itself.
+#[derive(Clone)]
+struct Learnt {
+    /// The ways of searching, the one that worked first.
+    ways: Vec<Way>,
+    /// The page size that it takes.
+    page: Option<u32>,
+}
+
+impl Client {
+    /// The API at `root`; asks nothing yet.
+    pub fn new(root: Url, fetch: Fetch) -> Self {
+        let learnt = Learnt { ways: Way::ALL.to_vec(), page: Some(PAGE) };
+        Self { root, fetch, endpoints: OnceCell::new(), learnt: Mutex::new(learnt) }
+    }
+
+    /// All collections, over as many pages as the service makes of them.
+    ///
+    /// # Errors
+    /// What the service met, naming the address that was asked.
+    pub async fn collections(&self) -> Result<Vec<Collection>> {
+        let endpoints = self.endpoints().await?;
+        let mut request = PageRequest::get(endpoints.collections.clone());
+        let mut collections: Vec<Collection> = Vec::new();
+        for _ in 0..PAGES {
+            let page = CollectionList::parse(&self.document(request.clone()).await?.bytes)?;
+            let before = collections.len();
+            for collection in page.collections {
+                if collections.iter().all(|known| known.id != collection.id) {
+                    collections.push(collection);
+                }
+            }
+            match next_request(&page.links, &request) {
+                Ok(Some(next)) if collections.len() > before && collections.len() < COLLECTIONS => {
+                    request = next
+                }
+                _ => break,
+            }
+        }
+        Ok(collections)
+    }
+
+    /// Gives every item that matches `query` to `sink`, once.
+    ///
+    /// # Errors
+    /// What the service met.
+    pub async fn search(&self, query: &Query, sink: &mut (dyn FnMut(Item) + Send)) -> Result<WalkEnd> {
+        let learnt = self.learnt.lock().clone();
+        let asked = Query { limit: learnt.page, ..query.clone() };
+        let mut untouched = true;
+        let mut counting = |item: Item| {
+            untouched = false;
+            sink(item);
+        };
+        let outcome = self.walk(&asked, &learnt.ways, &mut counting).await;
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::Protocol && learnt.page.is_some() && untouched => {
+                let end = self.walk(query, &learnt.ways, sink).await?;
+                self.learnt.lock().page = None;
+                Ok(end)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn walk(
+        &self,
+        query: &Query,
+        ways: &[Way],
+        sink: &mut (dyn FnMut(Item) + Send),
+    ) -> Result<WalkEnd> {
+        let endpoints = self.endpoints().await?;
+        let fetch = |request: PageRequest| -> futures_util::future::BoxFuture<'_, Result<Bytes>> {
+            Box::pin(async move { Ok(self.document(request).await?.bytes) })
+        };
+        let end = walk(endpoints, query, ways, &fetch, sink).await?;
+        let mut learnt = self.learnt.lock();
+        learnt.ways.sort_by_key(|way| *way != end.way);
+        Ok(end)
+    }
+
+    /// The item with this id, in any of its spellings; `None` when there is none.
+    ///
+    /// # Errors
+    /// What the service met.
+    pub async fn item(&self, collection: &str, id: &str) -> Result<Option<Item>> {
+        let query = Query { collections: vec![collection.into()], ids: spellings(id), ..Query::default() };
+        let mut found = None;
+        let searched = self.walk(&query, &self.ways(), &mut |item| found = Some(item)).await;
+        if let (Some(item), _) = (found, &searched) {
+            return Ok(Some(item.detach()));
+        }
+        // Some services do not search by id, but all have the item's own address (STAC API 1.0.0 features).
+        let endpoints = self.endpoints().await?;
+        for spelling in spellings(id) {
+            let address = endpoints.item(collection, &spelling);
+            match self.document(PageRequest::get(address.clone())).await {
+                Ok(document) => return Item::parse(&document.bytes, Some(&address)).map(Some),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Protocol) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        searched.map(|_| None)
+    }
+
+    fn ways(&self) -> Vec<Way> {
+        self.learnt.lock().ways.clone()
+    }
+
+    /// The service's addresses, from its landing page; asked for once.
+    async fn endpoints(&self) -> Result<&Endpoints> {
+        let ask = || async {
+            let document = self.document(PageRequest::get(self.root.clone())).await.map_err(|error| {
+                let hint = match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::Protocol => ": is this the root of a STAC API?",
+                    _ => "",
+                };
+                error.context(format!("{}{hint}", self.root))
+            })?;
+            Endpoints::from_landing(&self.root, &Landing::parse(&document.bytes)?)
+        };
+        self.endpoints.get_or_try_init(ask).await
+    }
+
+    async fn document(&self, request: PageRequest) -> Result<Document> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/geo+json, application/json"));
+        let (method, body) = match request.method {
+            next::Method::Get => (Method::GET, RequestBody::Empty),
+            next::Method::Post => {
+                headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                (Method::POST, RequestBody::Json(request.body.unwrap_or_default()))
+            }
+        };
+        let request = Request {
+            method,
+            url: request.url,
+            headers,
+            body,
+            purpose: Purpose::Metadata,
+            first_byte: FIRST_BYTE,
+        };
+        self.fetch.document(request, DOCUMENT_BYTES).await
+    }
+}

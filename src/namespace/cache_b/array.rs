@@ -1,0 +1,125 @@
+//! An array: its metadata files, and its chunks by arithmetic. Listing half a million chunks costs no request
+//! and no memory; looking one up is the beginning of its download.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::catalog::limits::LISTED_CHUNKS;
+use crate::catalog::zarr::{Array, Level, Place};
+use crate::error::{ErrorKind, Result, fail};
+use crate::namespace::cache_b::group::GroupDirectory;
+use crate::namespace::{Attributes, Directory, Entry, Kind, Listing, Node};
+
+/// How long an absent chunk stays absent without asking again: chunks never change once written.
+const ABSENT: Duration = Duration::from_secs(3600);
+
+/// A directory of chunks: the array's own, or one of those that `/` in chunk keys makes.
+pub(super) struct ArrayDirectory {
+    node: Arc<GroupDirectory>,
+    array: Arc<Array>,
+    level: Level,
+    /// The array's own directory also holds its metadata files.
+    top: bool,
+}
+
+impl ArrayDirectory {
+    pub(super) fn top(node: GroupDirectory, array: Arc<Array>) -> Self {
+        let level = array.grid.top();
+        Self { node: Arc::new(node), array, level, top: true }
+    }
+
+    fn place(&self, place: Place) -> Result<Node> {
+        match place {
+            Place::Level(level) => {
+                let (node, array) = (Arc::clone(&self.node), Arc::clone(&self.array));
+                Ok(Node::directory(Self { node, array, level, top: false }))
+            }
+            Place::Chunk(number) => {
+                let Some(key) = self.array.grid.key(number) else { return self.missing("chunk") };
+                let path = format!("{}/{key}", self.node.full_path());
+                let sharded = self.array.inner_chunk_shape.is_some();
+                Ok(Node::remote(self.node.stores.chunk(&path, sharded), None, Attributes::new()))
+            }
+        }
+    }
+
+    fn missing<T>(&self, name: &str) -> Result<T> {
+        fail(ErrorKind::NotFound, format!("{} has no {name}", self.node.full_path()))
+    }
+}
+
+impl Directory for ArrayDirectory {
+    fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
+        Box::pin(async move {
+            if self.top && GroupDirectory::is_document(name) {
+                return self.node.document(name).await;
+            }
+            match self.array.grid.find(&self.level, name) {
+                Some(place) => self.place(place),
+                None => self.missing(name),
+            }
+        })
+    }
+
+    /// Names outside the grid cost no request.
+    fn at_hand(&self, name: &str) -> Option<Result<Node>> {
+        if self.top && GroupDirectory::is_document(name) {
+            return None;
+        }
+        Some(match self.array.grid.find(&self.level, name) {
+            Some(place) => self.place(place),
+            None => self.missing(name),
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Listing>> {
+        Box::pin(async {
+            let count = self.array.grid.names(&self.level);
+            if count > LISTED_CHUNKS {
+                return fail(
+                    ErrorKind::TooLarge,
+                    format!(
+                        "{} has {count} chunks, too many to list: open them by name",
+                        self.node.full_path()
+                    ),
+                );
+            }
+            let documents = if self.top { self.node.listed_documents() } else { Vec::new() };
+            let (array, level) = (Arc::clone(&self.array), self.level.clone());
+            Ok(Listing::of(documents).and(count, move |number| {
+                let (name, place) = array.grid.entry(&level, number)?;
+                let kind = match place {
+                    Place::Chunk(_) => Kind::File,
+                    Place::Level(_) => Kind::Directory,
+                };
+                Some(Entry::named(name, kind))
+            }))
+        })
+    }
+
+    fn absent_for(&self) -> Duration {
+        ABSENT
+    }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
+
+    fn attributes(&self) -> Attributes {
+        let array = &self.array;
+        let list = |numbers: &[u64]| Bytes::from(serde_json::to_vec(numbers).unwrap_or_default());
+        let mut attributes = vec![
+            ("user.zarr.shape".to_owned(), list(&array.shape)),
+            ("user.zarr.chunks".to_owned(), list(&array.chunk_shape)),
+            ("user.zarr.dtype".to_owned(), Bytes::from(array.data_type.clone())),
+        ];
+        if let Some(names) = &array.dimension_names {
+            let names = serde_json::to_vec(names).unwrap_or_default();
+            attributes.push(("user.zarr.dimensions".into(), names.into()));
+        }
+        attributes
+    }
+}
