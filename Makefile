@@ -3,11 +3,14 @@
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
 
+# Whether the demo stays mounted at the end.
+KEEP ?= 1
+
 .PHONY: help demo test fmt clippy doc deb deny docs
 
 help:
 	@echo 'make demo    build dcmsfs, mount its built-in stand-in and read it with ls, cp, GDAL and xarray'
-	@echo '             KEEP=1 leaves it mounted, MOUNTPOINT=DIR mounts there'
+	@echo '             it stays mounted unless KEEP= is given; MOUNTPOINT=DIR mounts there'
 	@echo 'make test    everything that a change must pass; installs what the tests need; best as root'
 	@echo 'make fmt     format the source'
 	@echo 'make clippy  lints, for all targets; a warning is an error'
@@ -19,7 +22,7 @@ help:
 demo:
 	tests/prepare.sh demo
 	cargo build --locked --release -p dcmsfs
-	tests/demo.sh $(CARGO_TARGET_DIR)/release/dcmsfs
+	KEEP=$(KEEP) tests/demo.sh $(CARGO_TARGET_DIR)/release/dcmsfs
 
 # One profile for all, so that everything is compiled once. The cheap checks come first.
 test:
@@ -29,7 +32,7 @@ test:
 	cargo build --locked --workspace
 	cargo nextest run --locked --workspace
 	if [ -x tests/clients/run ]; then tests/clients/run $(CARGO_TARGET_DIR)/debug; fi
-	tests/demo.sh $(CARGO_TARGET_DIR)/debug/dcmsfs
+	KEEP= tests/demo.sh $(CARGO_TARGET_DIR)/debug/dcmsfs
 	if [ "$$(id -u)" -eq 0 ] && command -v dpkg-deb >/dev/null; then \
 		packaging/deb/check.sh "$$(packaging/deb/build.sh $(CARGO_TARGET_DIR)/debug)"; \
 	else echo 'the package is not checked: that needs root and dpkg'; fi

@@ -82,7 +82,7 @@ impl Adapter {
 /// The error number, and a line in the log where a person may want to know.
 fn report(error: &Error) -> Errno {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute => {
+        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute | ErrorKind::NameTooLong => {
             tracing::debug!("{error}");
         }
         ErrorKind::Internal => tracing::error!("{error}"),

@@ -31,9 +31,11 @@ impl Settings {
         parse_size("cache.size", &self.cache.size)?;
         parse_size("cache.min_free", &self.cache.min_free)?;
         parse_duration("mount.attr_ttl", &self.mount.attr_ttl)?;
-        let counts =
+        let own =
             [("cache_a.downloads", self.cache_a.downloads), ("cache_b.requests", self.cache_b.requests)];
-        for (key, count) in counts {
+        let catalogs = self.catalog.iter().map(|catalog| ("catalog.downloads", catalog.downloads));
+        let roots = self.cache_b.root.iter().map(|root| ("cache_b.root.requests", root.requests));
+        for (key, count) in own.into_iter().chain(catalogs).chain(roots) {
             if !(1..=256).contains(&count) {
                 return fail(ErrorKind::Configuration, format!("`{key} = {count}`: must be 1 to 256"));
             }
@@ -82,6 +84,8 @@ impl Settings {
             ("cache_a.download_url", &self.cache_a.download_url),
             ("cache_b.url", &self.cache_b.url),
             ("identity.url", &self.identity.url),
+            ("identity.cache_a_redirect", &self.identity.cache_a_redirect),
+            ("identity.cache_b_redirect", &self.identity.cache_b_redirect),
         ];
         let catalogs = self.catalog.iter().map(|catalog| ("catalog.url", catalog.url.as_str()));
         let roots = self.cache_b.root.iter().map(|root| ("cache_b.root.url", root.url.as_str()));

@@ -1,8 +1,8 @@
 #!/bin/sh
-# demo.sh PROGRAM: runs `dcmsfs demo`, reads the mount with ordinary programs, and ends it again. Every command is
+# demo.sh PROGRAM: runs `dcmsfs demo`, reads the mount with ordinary programs, and ends it again unless KEEP is set. Every command is
 # shown before its output. No account and no network are needed.
 #
-# KEEP=1 leaves it mounted. MOUNTPOINT=DIR mounts there; without it a new directory is used.
+# KEEP=1 leaves it mounted, in the background. MOUNTPOINT=DIR mounts there; without it a new directory is used.
 set -eu
 [ $# -eq 1 ] || { echo "usage: demo.sh PROGRAM" >&2; exit 1; }
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -96,5 +96,5 @@ show 'dcmsfs status $D'
 if [ -n "${KEEP:-}" ]; then
     trap - EXIT INT TERM
     rm -rf "$T"
-    printf '\nIt stays mounted at %s. To end it: kill -INT %s\n' "$D" "$demo"
+    printf '\nIt stays mounted at %s for you to look around. To end it: %s unmount %s\n' "$D" "$programs/dcmsfs" "$D"
 fi

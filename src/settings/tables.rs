@@ -160,7 +160,7 @@ pub enum Credential {
     OfflineToken,
     /// A personal key as Basic password, from netrc.
     ApiKey,
-    /// The access token of a DestinE login as Bearer.
+    /// The password of netrc as Bearer token.
     Bearer,
     /// Nothing.
     None,
