@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use fuser::{Errno, FileHandle, Request};
 
-use super::{Adapter, report};
+use super::Adapter;
+use super::report::report;
 use crate::filesystem::handles::OpenDirectory;
 use crate::namespace::{Entry, Kind, Listing};
 use crate::sys::caller::Caller;
