@@ -221,6 +221,8 @@ impl Flight {
     /// Waits while nobody wants what comes next, so that a look at a length does not download a file and a
     /// stream does not push out of memory what has not been read. `Some` when the wait was in vain.
     async fn hold_back(&self, transfer: &Transfer) -> Option<End> {
+        // A length that no header tells is found at the end only: giving up before would begin for ever again.
+        self.object.known_length()?;
         let position = self.position();
         let wanted = self.object.wanted();
         if self.probe && wanted.is_none() && self.streaming {
