@@ -106,7 +106,7 @@ impl Store {
 
     /// The length of `remote`, as far as it is known without asking.
     pub fn known_length(&self, remote: &Remote) -> Option<u64> {
-        let learnt = self.0.objects.lock().peek(&remote.id).and_then(|object| object.known_length());
+        let learnt = self.0.objects.lock().peek(&remote.id).and_then(|object| object.latest_length());
         learnt.or(remote.length)
     }
 

@@ -141,6 +141,12 @@ impl Object {
         self.state.lock().fate.is_some()
     }
 
+    /// Bytes in the object as the server told last, also when that is the length of another version.
+    pub(super) fn latest_length(&self) -> Option<u64> {
+        let state = self.state.lock();
+        state.told.or(state.length)
+    }
+
     pub(super) fn told_length(&self) -> Option<u64> {
         self.state.lock().told
     }
@@ -276,6 +282,11 @@ impl Object {
         Ok(())
     }
 
+    /// The server has shown by its bytes that the object has another length.
+    pub(super) fn is_told(&self, length: u64) {
+        self.state.lock().told = Some(length);
+    }
+
     /// The length was found by coming to the end.
     pub(super) fn ended_at(&self, length: u64) {
         self.state.lock().length = Some(length);
@@ -338,6 +349,14 @@ impl Object {
         let mut state = self.state.lock();
         if state.stream.as_ref().is_some_and(|stream| stream.flight == flight) {
             state.stream = None;
+        }
+        if let Err(error) = end
+            && error.kind() == ErrorKind::Changed
+            && state.fate.is_none()
+        {
+            // However it was found out: blocks of this version must not meet those of the next.
+            state.fate = Some(error.clone());
+            self.news.notify_waiters();
         }
         let owed: Vec<u64> =
             state.awaited.iter().filter(|(_, owed)| owed.flight == flight).map(|(block, _)| *block).collect();
