@@ -57,6 +57,8 @@ pub struct UserSlots {
     count: usize,
     ahead: Arc<AtomicUsize>,
     narrowed: Arc<AtomicUsize>,
+    /// Permits that are kept back while narrowed; they run no transfer.
+    withheld: Arc<AtomicUsize>,
     directory: Option<PathBuf>,
     queue_limit: Duration,
 }
@@ -70,6 +72,7 @@ impl UserSlots {
             count,
             ahead: Arc::default(),
             narrowed: Arc::default(),
+            withheld: Arc::default(),
             directory: None,
             queue_limit,
         }
@@ -171,17 +174,21 @@ impl Slots for UserSlots {
             return;
         }
         let (permits, narrowed) = (Arc::clone(&self.permits), Arc::clone(&self.narrowed));
+        let withheld = Arc::clone(&self.withheld);
         let surplus = u32::try_from(self.count - 1).unwrap_or(u32::MAX);
         tokio::spawn(async move {
             let held = permits.acquire_many_owned(surplus).await;
+            withheld.store(surplus as usize, Ordering::Release);
             sleep(NARROWED).await;
             narrowed.store(0, Ordering::Release);
+            withheld.store(0, Ordering::Release);
             drop(held);
         });
     }
 
     fn usage(&self) -> (usize, usize) {
-        (self.count.saturating_sub(self.permits.available_permits()), self.count)
+        let kept_back = self.withheld.load(Ordering::Acquire);
+        (self.count.saturating_sub(self.permits.available_permits() + kept_back), self.count)
     }
 }
 
