@@ -192,7 +192,9 @@ impl Fetch {
 
     /// What an answer proves: a part was given, or the whole although it is more than was asked for.
     fn learn_ranges(&self, ask: &Ask, answer: &Answer) {
-        if let Some(range) = ask.range
+        // Another version than the one asked for comes whole (RFC 9110 13.1.5); that proves nothing.
+        let other = ask.version.as_ref().is_some_and(|version| version.contradicts(&answer.version));
+        if let Some(range) = ask.range.filter(|_| !other)
             && (answer.partial || answer.total.is_none_or(|total| total > range.end))
         {
             *self.0.ranges.lock() = Some((answer.partial, Instant::now()));

@@ -248,7 +248,11 @@ impl Filesystem {
             }
             Source::Remote { object, cursors } => {
                 let plan = cursors.lock().plan(range);
-                self.0.store.read(object, range, &plan).await
+                self.0.store.read(object, range, &plan).await.map_err(|error| match error.kind() {
+                    // The name was there when it was opened (contract.md 4.1).
+                    ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
+                    _ => error,
+                })
             }
         }
     }

@@ -41,18 +41,14 @@ impl Answer {
     /// Judges `response` to `ask` for the object at `url`.
     ///
     /// # Errors
-    /// The meaning of a status other than 200, 206 and a 416 that tells the length; `Changed` when the
-    /// version differs from the asked one; `Protocol` when the headers contradict the question.
+    /// The meaning of a status other than 200, 206 and a 416 that tells the length; `Protocol` when the headers
+    /// contradict the question. Whether it is the version that was asked for is for the caller to judge: the
+    /// answer tells the new one's length.
     pub fn judge(service: &str, url: &Url, ask: &Ask, response: Response) -> Result<Self> {
         let what = format!("{service}: {}", url.path());
         let headers = &response.headers;
         let version = validator(headers);
         let asked_start = ask.range.map_or(0, |range| range.start);
-        if let (Some(held), true) = (&ask.version, response.status.is_success())
-            && held.contradicts(&version)
-        {
-            return fail(ErrorKind::Changed, format!("{what} changed on the server while it was being read"));
-        }
         let length = content_length(headers, &what)?;
         match response.status {
             StatusCode::OK => {

@@ -234,6 +234,7 @@ impl Flight {
             return Err(Break::Body(Error::new(ErrorKind::Unavailable, message)));
         }
         if position > length {
+            self.object.is_told(position);
             let message = format!("{path} has {position} bytes on the server, not {length}");
             return Err(Break::Refused(Error::new(ErrorKind::Changed, message)));
         }

@@ -228,7 +228,10 @@ impl Object {
                 state.told = Some(told);
                 Some(format!("{path} has {told} bytes on the server, not {known}"))
             }
-            _ if state.version.contradicts(&answer.version) => Some(format!("{path} changed on the server")),
+            _ if state.version.contradicts(&answer.version) => {
+                state.told = answer.total;
+                Some(format!("{path} changed on the server while it was read"))
+            }
             _ => None,
         };
         if let Some(message) = fate {
@@ -252,6 +255,11 @@ impl Object {
     pub(super) fn ended_at(&self, length: u64) {
         self.state.lock().length = Some(length);
         self.news.notify_waiters();
+    }
+
+    /// The server has shown by its bytes that the object has another length.
+    pub(super) fn is_told(&self, length: u64) {
+        self.state.lock().told = Some(length);
     }
 
     pub(super) fn version(&self) -> Option<Validator> {
