@@ -289,7 +289,10 @@ impl Fetch {
     }
 
     fn note(&self, error: Error) -> Error {
-        self.0.traffic.failures.fetch_add(1, Ordering::Relaxed);
+        // What is not there is an answer: most chunks of some stores are absent (protocol.md 4.3).
+        if error.kind() != ErrorKind::NotFound {
+            self.0.traffic.failures.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(wait) = error.wait() {
             *self.0.not_before.lock() = Some((Instant::now() + wait, error.clone()));
         }

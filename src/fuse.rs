@@ -6,13 +6,13 @@
 
 mod attributes;
 mod errno;
+mod listing;
 pub mod session;
 
 use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::Duration;
 
 use fuser::{
@@ -23,11 +23,10 @@ use fuser::{
 use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::filesystem::handles::OpenDirectory;
 use crate::filesystem::{Absent, Filesystem, Found};
 use crate::fuse::attributes::Presentation;
 use crate::fuse::errno::errno;
-use crate::namespace::{Entry, Kind, Listing};
+use crate::fuse::listing::entries;
 use crate::sys::caller::Caller;
 
 /// Background requests (the kernel's read-ahead) in flight: the library's default of 16 costs a factor of 5
@@ -83,7 +82,7 @@ impl Adapter {
 /// The error number, and a line in the log where a person may want to know.
 fn report(error: &Error) -> Errno {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute => {
+        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute | ErrorKind::NameTooLong => {
             tracing::debug!("{error}");
         }
         ErrorKind::Internal => tracing::error!("{error}"),
@@ -337,58 +336,6 @@ impl fuser::Filesystem for Adapter {
     /// The kernel then answers from the size alone: no holes.
     fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
         reply.error(Errno::ENOSYS);
-    }
-}
-
-/// A name as the kernel lists it.
-struct Listed {
-    inode: u64,
-    name: Arc<str>,
-    kind: Kind,
-    entry: Option<Entry>,
-}
-
-/// What follows cookie `offset`: each entry with the cookie of the next. `.` and `..` come first.
-fn entries(
-    directory: &Arc<OpenDirectory>,
-    listing: &Listing,
-    offset: u64,
-) -> impl Iterator<Item = (u64, Listed)> {
-    let dot = |name: &str, inode| Listed { inode, name: name.into(), kind: Kind::Directory, entry: None };
-    (offset..).map_while(move |position| {
-        let listed = match position {
-            0 => dot(".", directory.inode),
-            1 => dot("..", directory.parent),
-            _ => {
-                let entry = listing.get(position - 2)?;
-                let inode = directory.inode_of(&entry.name);
-                Listed { inode, name: Arc::clone(&entry.name), kind: entry.kind, entry: Some(entry) }
-            }
-        };
-        Some((position + 1, listed))
-    })
-}
-
-impl Adapter {
-    /// The directory of `handle` with its listing, made now or awaited.
-    fn with_listing(
-        &self,
-        request: &Request,
-        handle: FileHandle,
-        reply: impl FnOnce(std::result::Result<(Arc<OpenDirectory>, Listing), Errno>) + Send + 'static,
-    ) {
-        let directory = match self.filesystem.opened_directory(handle.0) {
-            Ok(directory) => directory,
-            Err(error) => return reply(Err(report(&error))),
-        };
-        if let Some(listing) = directory.listing_now().cloned() {
-            return reply(Ok((directory, listing)));
-        }
-        let work = async move {
-            let listing = directory.listing().await?.clone();
-            Ok((directory, listing))
-        };
-        self.answer(Caller::of(request.pid()), work, reply);
     }
 }
 

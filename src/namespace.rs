@@ -157,7 +157,13 @@ impl Entry {
 #[derive(Clone, Default)]
 pub struct Listing {
     fixed: Arc<[Entry]>,
-    generated: Option<(u64, Arc<dyn Fn(u64) -> Option<Entry> + Send + Sync>)>,
+    generated: Option<Generated>,
+}
+
+#[derive(Clone)]
+struct Generated {
+    count: u64,
+    entry: Arc<dyn Fn(u64) -> Option<Entry> + Send + Sync>,
 }
 
 impl Listing {
@@ -169,7 +175,7 @@ impl Listing {
     /// And behind them `count` more, made by `entry` from their number.
     #[must_use]
     pub fn and(mut self, count: u64, entry: impl Fn(u64) -> Option<Entry> + Send + Sync + 'static) -> Self {
-        self.generated = Some((count, Arc::new(entry)));
+        self.generated = Some(Generated { count, entry: Arc::new(entry) });
         self
     }
 
@@ -179,14 +185,14 @@ impl Listing {
         if position < fixed {
             return self.fixed.get(usize::try_from(position).ok()?).cloned();
         }
-        let (count, entry) = self.generated.as_ref()?;
+        let generated = self.generated.as_ref()?;
         let number = position - fixed;
-        if number < *count { entry(number) } else { None }
+        if number < generated.count { (generated.entry)(number) } else { None }
     }
 
     /// How many names there are.
     pub fn len(&self) -> u64 {
-        self.fixed.len() as u64 + self.generated.as_ref().map_or(0, |(count, _)| *count)
+        self.fixed.len() as u64 + self.generated.as_ref().map_or(0, |generated| generated.count)
     }
 
     /// Whether there are none.

@@ -151,7 +151,7 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64, Option<u64>)> {
         "*" => None,
         total => Some(total.parse().ok()?),
     };
-    (first <= last && last < u64::MAX).then_some((first, last + 1, total))
+    (first <= last).then_some((first, last.checked_add(1)?, total))
 }
 
 /// `bytes */1000` as 1000.

@@ -1,6 +1,7 @@
 //! What is known of a STAC API, shared by all its directories: collections, days, items. Each is asked for
 //! once whoever wants it, and kept for as long as data of its age stays the same.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,13 @@ use moka::Expiry;
 use moka::future::Cache;
 use url::Url;
 
+use crate::catalog::bucket;
 use crate::catalog::mgrs::Bbox;
 use crate::catalog::stac::client::Client;
 use crate::catalog::stac::{Collection, Item, ItemRecord, Query};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
+use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
 use crate::object::ObjectId;
 use crate::store::{Access, Remote};
@@ -23,8 +26,8 @@ use crate::store::{Access, Remote};
 /// Bytes of records, and of items as served, that are kept.
 const RECORD_BYTES: u64 = 64 << 20;
 const ITEM_BYTES: u64 = 32 << 20;
-/// What a record costs, about, without its id.
-const RECORD: usize = 200;
+/// What a record costs, about, without its id, its place included.
+const RECORD: usize = 300;
 
 /// What an archive is made of.
 pub struct Options {
@@ -40,8 +43,24 @@ pub struct Options {
 
 /// The products of one day, or of one part of it.
 pub(super) struct Day {
+    /// In the order of their ids, each once.
     pub(super) records: Vec<ItemRecord>,
+    /// The records of each bucket, by the file names of its levels.
+    pub(super) places: BTreeMap<Vec<String>, Vec<usize>>,
     keep: Duration,
+}
+
+impl Day {
+    fn new(mut records: Vec<ItemRecord>, keep: Duration) -> Self {
+        records.sort_by(|one, two| one.id.cmp(&two.id));
+        records.dedup_by(|one, two| one.id == two.id);
+        let mut places: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+        for (index, record) in records.iter().enumerate() {
+            let levels = bucket(record).iter().map(|name| encode(name)).collect();
+            places.entry(levels).or_default().push(index);
+        }
+        Self { records, places, keep }
+    }
 }
 
 /// A day of a collection: all of it, or what a box may hold.
@@ -110,7 +129,7 @@ impl Archive {
             let mut collections = self.client.collections().await?;
             let shown = &self.options.collections;
             if !shown.is_empty() {
-                collections.retain(|collection| shown.iter().any(|id| *id == collection.id));
+                collections.retain(|collection| shown.contains(&collection.id));
             }
             Ok::<_, Error>(Arc::new(collections))
         };
@@ -172,7 +191,7 @@ impl Archive {
                     self.keep_item(&key.collection, item).await;
                 }
             }
-            Ok::<_, Error>(Arc::new(Day { records, keep: keep(key.date, Timestamp::now()) }))
+            Ok::<_, Error>(Arc::new(Day::new(records, keep(key.date, Timestamp::now()))))
         };
         self.days.try_get_with(key.clone(), ask).await.map_err(|error| error.as_ref().clone())
     }

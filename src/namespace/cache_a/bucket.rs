@@ -1,11 +1,10 @@
 //! A tile, orbit or cell on a day: its products, each with its STAC item beside it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::catalog::bucket;
 use crate::catalog::identifier::without_packing;
 use crate::catalog::stac::{ItemRecord, Shape};
 use crate::error::{ErrorKind, Result, fail};
@@ -26,7 +25,7 @@ pub(super) struct BucketDirectory {
 
 /// What stands right below a level: deeper levels, and the records of products.
 struct Level<'a> {
-    deeper: BTreeMap<String, ()>,
+    deeper: BTreeSet<&'a str>,
     products: Vec<&'a ItemRecord>,
 }
 
@@ -37,19 +36,18 @@ impl BucketDirectory {
     }
 
     fn level(&self) -> Level<'_> {
-        let mut level = Level { deeper: BTreeMap::new(), products: Vec::new() };
-        for record in &self.day.records {
-            let names: Vec<String> = bucket(record).iter().map(|name| encode(name)).collect();
-            match names.strip_prefix(self.path.as_slice()) {
-                Some([]) => level.products.push(record),
-                Some([next, ..]) => {
-                    level.deeper.insert(next.clone(), ());
+        let mut level = Level { deeper: BTreeSet::new(), products: Vec::new() };
+        let from = self.day.places.range(self.path.clone()..);
+        for (names, records) in from.take_while(|(names, _)| names.starts_with(&self.path)) {
+            match names.get(self.path.len()) {
+                Some(next) => {
+                    level.deeper.insert(next.as_str());
                 }
-                None => {}
+                None => {
+                    level.products.extend(records.iter().filter_map(|index| self.day.records.get(*index)))
+                }
             }
         }
-        level.products.sort_by(|one, two| one.id.cmp(&two.id));
-        level.products.dedup_by(|one, two| one.id == two.id);
         level
     }
 }
@@ -58,7 +56,7 @@ impl Directory for BucketDirectory {
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
         Box::pin(async move {
             let level = self.level();
-            if level.deeper.contains_key(name) {
+            if level.deeper.contains(name) {
                 let path = self.path.iter().cloned().chain([name.to_owned()]).collect();
                 let (archive, collection) = (Arc::clone(&self.archive), Arc::clone(&self.collection));
                 return Ok(Node::directory(Self { archive, collection, day: Arc::clone(&self.day), path }));
@@ -75,7 +73,7 @@ impl Directory for BucketDirectory {
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
             let level = self.level();
-            let deeper = level.deeper.into_keys().map(|name| Entry::named(name, Kind::Directory));
+            let deeper = level.deeper.into_iter().map(|name| Entry::named(name, Kind::Directory));
             let products = level.products.into_iter().flat_map(|record| {
                 let kind = match record.shape {
                     Shape::Folder(_) => Kind::Directory,

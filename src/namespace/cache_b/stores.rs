@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
-use reqwest::Method;
-use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::catalog::limits::DOCUMENT_BYTES;
@@ -15,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::object::ObjectId;
 use crate::store::{Access, Remote};
-use crate::transport::{Purpose, Request, RequestBody};
+use crate::transport::header::HeaderMap;
+use crate::transport::{Method, Purpose, Request, RequestBody};
 
 /// How long metadata holds: stores are versioned, and only their metadata may be written again.
 const HOLDS: Duration = Duration::from_secs(600);
