@@ -1,0 +1,106 @@
+"""Compares a mount of the independent servers with what their makers wrote down.
+
+    independent.py items CATALOGUE DATA      all of expected.json is listed, by date, once
+    independent.py ids CATALOGUE DATA        and found by identifier
+    independent.py files CATALOGUE DATA      some files have the bytes of expected.json
+    independent.py chunks STORES DATA        all files of stores.json have their bytes
+    independent.py store MOUNTED FILES       xarray gives the same values, with gaps
+"""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import sys
+
+
+def expected(data):
+    return json.loads((pathlib.Path(data) / "expected.json").read_text())
+
+
+def products(catalogue):
+    """(collection, product) for all that by-date shows, with its path: a directory or a single file."""
+    for collection in sorted(catalogue.iterdir()):
+        for directory, names, files in os.walk(collection / "by-date", onerror=fail):
+            described = {name.removesuffix(".stac.json") for name in files if name.endswith(".stac.json")}
+            for name in described:
+                yield collection.name, pathlib.Path(directory, name)
+            # A product's own files are not walked here.
+            names[:] = [name for name in names if name not in described]
+
+
+def fail(error):
+    raise error
+
+
+def item_of(product):
+    return json.loads(product.with_name(product.name + ".stac.json").read_text())
+
+
+def items(catalogue, data):
+    wanted = {(c, i) for c, of in expected(data).items() for i in of}
+    found = [(collection, item_of(path)["id"]) for collection, path in products(pathlib.Path(catalogue))]
+    assert len(found) == len(set(found)), "an item is shown twice"
+    assert set(found) == wanted, f"{len(found)} of {len(wanted)}; missing {sorted(wanted - set(found))[:3]}"
+
+
+def ids(catalogue, data):
+    for collection, of in expected(data).items():
+        for item in list(of)[::25]:
+            place = pathlib.Path(catalogue, collection, "by-id", item)
+            shown = [place] if place.exists() else list(place.parent.glob(f"{item}*"))
+            assert shown, f"by-id has no {item}"
+        missing = pathlib.Path(catalogue, collection, "by-id", "no-such-item")
+        assert not missing.exists()
+
+
+def digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files(catalogue, data):
+    known, wanted = expected(data), []
+    listed = sorted(products(pathlib.Path(catalogue)))
+    large = [(c, p) for c, p in listed if p.is_dir()]
+    # Every fortieth product of several files has a large one; a spread of the rest.
+    for collection, path in listed[::9] + large[::10]:
+        item = item_of(path)
+        assets = known[collection][item["id"]]["assets"]
+        here = {file for file in path.rglob("*") if file.is_file()} if path.is_dir() else {path}
+        assert len(here) == len(assets), f"{item['id']}: {len(here)} files for {len(assets)} assets"
+        left = {asset["sha256"]: asset["size"] for asset in assets.values()}
+        wanted += [(file, left) for file in here]
+    biggest = max(size for _, left in wanted for size in left.values())
+    assert biggest > 1_000_000, f"no large file among them: {biggest}"
+    with concurrent.futures.ThreadPoolExecutor(8) as readers:
+        for (file, left), got in zip(wanted, readers.map(lambda pair: digest(pair[0]), wanted)):
+            assert got in left, f"{file}: bytes differ"
+            assert file.stat().st_size == left[got], f"{file}: size {file.stat().st_size}, {left[got]} expected"
+
+
+def chunks(stores, data):
+    for name, known in json.loads((pathlib.Path(data) / "stores.json").read_text()).items():
+        file = pathlib.Path(stores).parent / name
+        assert digest(file) == known["sha256"], name
+        assert file.stat().st_size == known["size"], name
+
+
+def store(mounted, files):
+    import numpy
+    import xarray
+
+    consolidated = os.path.exists(f"{files}/.zmetadata") or '"consolidated_metadata"' in (
+        pathlib.Path(files, "zarr.json").read_text() if os.path.exists(f"{files}/zarr.json") else ""
+    )
+    with xarray.open_zarr(mounted, consolidated=consolidated) as here, \
+            xarray.open_zarr(files, consolidated=consolidated) as there:
+        xarray.testing.assert_identical(here.load(), there.load())
+        assert numpy.isnan(here["t2m"]).any() and not numpy.isnan(here["t2m"]).all()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    {"items": items, "ids": ids, "files": files, "chunks": chunks, "store": store}[sys.argv[1]](*sys.argv[2:])
