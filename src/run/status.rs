@@ -1,8 +1,10 @@
 //! `dcmsfs status`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
+
+use nix::unistd::{Uid, User};
 
 use crate::cli::StatusArgs;
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -14,27 +16,38 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shows one mount or all of them.
 pub(super) fn run(args: &StatusArgs) -> Result<()> {
-    let points: Vec<PathBuf> = match &args.mountpoint {
-        Some(point) => vec![std::path::absolute(point).unwrap_or_else(|_| point.clone())],
-        None => mounts::ours().into_iter().map(|mount| mount.point).collect(),
-    };
-    let found: Vec<(PathBuf, Result<Status>)> =
-        points.into_iter().map(|point| (point.clone(), ask(&point))).collect();
-    if args.json {
-        let good: Vec<&Status> = found.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
-        let json = serde_json::to_string_pretty(&good)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        println!("{json}");
-    } else if found.is_empty() {
-        println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
-    } else {
-        for (_, status) in &found {
-            if let Ok(status) = status {
-                show(status);
+    let mut others = Vec::new();
+    let mut found = Vec::new();
+    match &args.mountpoint {
+        Some(point) => found.push(ask(&mounts::point(point))),
+        None => {
+            for mount in mounts::ours() {
+                let status = ask(&mount.point);
+                // Without `allow_other` nobody else can look into a user's mount, not even root.
+                let other = mount.user.filter(|user| *user != Uid::effective().as_raw());
+                match other {
+                    Some(user) if status.is_err() => others.push((mount.point, user)),
+                    _ => found.push(status),
+                }
             }
         }
     }
-    match found.into_iter().find_map(|(_, status)| status.err()) {
+    if args.json {
+        let good: Vec<&Status> = found.iter().filter_map(|status| status.as_ref().ok()).collect();
+        let json = serde_json::to_string_pretty(&good)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        println!("{json}");
+    } else if found.is_empty() && others.is_empty() {
+        println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
+    } else {
+        found.iter().filter_map(|status| status.as_ref().ok()).for_each(show);
+        for (point, user) in &others {
+            let user = User::from_uid((*user).into()).ok().flatten();
+            let name = user.map_or_else(|| "another user".to_owned(), |user| user.name);
+            println!("{}  (of {name}, who alone can see more)", point.display());
+        }
+    }
+    match found.into_iter().find_map(Result::err) {
         Some(error) => Err(error),
         None => Ok(()),
     }

@@ -81,6 +81,22 @@ life_notify() {
     as "$1" "$PYTHON" "$WORK/clients/notify.py" "$point" 15 dcmsfs -f --config "$WORK/services-$1.toml" "$point" || return
     not_mounted "$point" || wrong "still mounted"
 }
+# Another account's mount is named but not looked into, and no error.
+life_others() {
+    local other said
+    if [ "$1" = root ]; then other=user; else other=root; fi
+    said=$(as $other dcmsfs status 2>&1) || wrong "status failed: $said" || return
+    grep -qF "$M  (of " <<<"$said" || wrong "$said" || return
+    same "$(as $other dcmsfs status --json)" "[]" || return
+    [ $other = root ] && return
+    ! said=$(as $other dcmsfs unmount "$M" 2>&1) || wrong "unmounted by another" || return
+    grep -q "another user's" <<<"$said" || wrong "$said" || return
+    mounted "$M" || wrong "unmounted by another"
+}
+life_link() {
+    ln -sfn "$M" "$WORK/link-to-mount"
+    as "$1" dcmsfs status "$WORK/link-to-mount" | grep -qF "$M " || wrong "status by a link"
+}
 life_dead() {
     local point said
     point=$(place "$1" dead)
@@ -131,6 +147,8 @@ step_life() {
         check "life.$who: README.txt" life_readme "$who"
         check "life.$who: dcmsfs status" life_status "$who"
         check "life.$who: no secret to be seen" life_no_secret "$who"
+        check "life.$who: dcmsfs status by a link" life_link "$who"
+        [ "$inside" != yes ] || check "life.$who: another account's view" life_others "$who"
         check "life.$who: unmount says who is in the way" life_in_use "$who"
         check "life.$who: dcmsfs unmount" life_unmount "$who"
         check "life.$who: in the foreground, ended by an interrupt" life_foreground "$who"
