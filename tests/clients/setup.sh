@@ -192,6 +192,8 @@ finish() {
     if [ "$inside" = yes ]; then
         grep -o " $WORK/[^ ]* " /proc/self/mountinfo | sort -r | xargs -r -n 1 umount -l 2>/dev/null
     fi
+    # Copies keep the mode of what they were copied from, which nobody may write.
+    find "$WORK" -xdev -type d ! -perm -u+w -exec chmod u+w {} + 2>/dev/null
     rm -rf --one-file-system "$WORK"
     exit "$status"
 }

@@ -60,8 +60,9 @@ copy_md5sum() {
 copy_store() {
     local here
     stand_in "$services_url" reset
-    as "$1" ls -l "$M/cache-b/$V2/u10" >/dev/null 2>&1
-    same "chunks fetched by ls -l: $(stand_in "$services_url" count zarr-chunk bytes)" "chunks fetched by ls -l: 0" || return
+    as "$1" ls "$M/cache-b/$V2/t2m" >/dev/null && as "$1" find "$M/cache-b/$V2" -type f >/dev/null || return
+    same "chunks asked for by ls and find: $(stand_in "$services_url" count zarr-chunk requests)" \
+        "chunks asked for by ls and find: 0" || return
     # A chunk directory lists every place of the grid, also those where the server has nothing.
     here=$(as "$1" sh -c 'ls "$1" | wc -l' sh "$M/cache-b/$V2/t2m") || return
     for file in .zmetadata .zattrs t2m/.zarray t2m/0.0.0; do
