@@ -51,7 +51,8 @@ pub struct MountArgs {
     #[arg(long)]
     pub nonempty: bool,
     /// How much to log: error, warn, info, debug, trace
-    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    #[arg(long, value_name = "LEVEL", hide_possible_values = true)]
+    #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub log: Option<String>,
     /// Write the log to this file; in the background ~/.local/state/dcmsfs/dcmsfs.log if not given
     #[arg(long, value_name = "FILE")]

@@ -61,13 +61,15 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
         }
         Side::Child(report) => {
             let file = args.log_file.clone().unwrap_or_else(places::log_file);
-            match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
+            let served = match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
                 Ok(()) => serve(settings, &point, args.fuse_fd, Ready::Background(report)),
                 Err(error) => {
                     report.failed(&error);
                     Err(error)
                 }
-            }
+            };
+            // The terminal is gone by now.
+            served.inspect_err(|error| tracing::error!("{error}"))
         }
     }
 }
