@@ -155,6 +155,10 @@ impl Fetch {
                 Some(slot) => slot,
                 None => self.0.slots.acquire().await?,
             };
+            // Whoever waited for a slot may not know yet that the service wants a pause meanwhile.
+            if self.is_unwelcome() {
+                continue;
+            }
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + BEGIN_LIMIT);
             let seen = self.0.keyring.generation(url);
             self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
@@ -242,6 +246,10 @@ impl Fetch {
         let bytes = response.read_bounded(limit).await?;
         self.0.traffic.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(Document { bytes, url, version })
+    }
+
+    fn is_unwelcome(&self) -> bool {
+        self.0.not_before.lock().as_ref().is_some_and(|(instant, _)| *instant > Instant::now())
     }
 
     /// Waits out a pause that the service asked for, or fails when it is longer than a reader waits.
