@@ -10,7 +10,13 @@
 )]
 
 mod mount {
+    mod changes;
+    mod directories;
+    mod faults;
     mod harness;
+    mod kernel;
+    mod killing;
     mod reading;
+    mod slots;
     mod sys;
 }
