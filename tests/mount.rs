@@ -16,7 +16,12 @@ mod mount {
     mod harness;
     mod kernel;
     mod killing;
+    mod life;
+    mod places;
     mod reading;
+    mod secrets;
     mod slots;
     mod sys;
+    mod tree;
+    mod zarr;
 }

@@ -64,9 +64,10 @@ fn mount_cookies_stay_valid() {
                 );
             }
             let other = File::open(&path).unwrap();
-            assert_eq!(directory::entries(&other, 300).unwrap()[0], whole[0]);
+            let mut found = directory::entries(&other, 300).unwrap();
             directory::seek(&handle, whole[0].next);
-            assert_eq!(directory::rest(&other, 300).unwrap().last(), whole.last(), "{shown}: two handles");
+            found.extend(directory::rest(&other, 300).unwrap());
+            assert_eq!(found, whole, "{shown}: two handles");
         }
     });
 }
