@@ -6,28 +6,28 @@
 
 mod attributes;
 mod errno;
+mod listing;
+mod report;
 pub mod session;
 
 use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fuser::{
     AccessFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
-    Notifier, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
+    ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 use tokio::runtime::Handle;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::filesystem::handles::OpenDirectory;
 use crate::filesystem::{Absent, Filesystem, Found};
 use crate::fuse::attributes::Presentation;
-use crate::fuse::errno::errno;
-use crate::namespace::{Entry, Kind, Listing};
+use crate::fuse::listing::entries;
+use crate::fuse::report::report;
 use crate::sys::caller::Caller;
 
 /// Background requests (the kernel's read-ahead) in flight: the library's default of 16 costs a factor of 5
@@ -45,31 +45,13 @@ pub struct Adapter {
     filesystem: Filesystem,
     runtime: Handle,
     presentation: Presentation,
-    kernel: Kernel,
-}
-
-/// The way to tell the kernel something unasked; there is one once the session stands.
-#[derive(Clone, Default)]
-pub(in crate::fuse) struct Kernel(Arc<OnceLock<Notifier>>);
-
-impl Kernel {
-    /// The size that the kernel remembers of a file is not true any more: believed on, it would cut the next
-    /// version off at the length of the last one.
-    fn forget_size(&self, inode: INodeNo) {
-        if let Some(notifier) = self.0.get()
-            && let Err(error) = notifier.inval_inode(inode, -1, 0)
-        {
-            tracing::debug!("the kernel keeps a size: {error}");
-        }
-    }
 }
 
 impl Adapter {
     /// Serves `filesystem`, whose waits run on `runtime`. All files belong to `owner` (uid, gid);
     /// `others` may read them too.
     pub fn new(filesystem: Filesystem, runtime: Handle, owner: (u32, u32), others: bool) -> Self {
-        let presentation = Presentation::new(owner, others);
-        Self { filesystem, runtime, presentation, kernel: Kernel::default() }
+        Self { filesystem, runtime, presentation: Presentation::new(owner, others) }
     }
 
     /// Runs `work` for a request of `caller`, and `reply` with what came of it. A caller who is told to
@@ -96,18 +78,6 @@ impl Adapter {
     ) {
         self.presentation.reply_entry(reply, result);
     }
-}
-
-/// The error number, and a line in the log where a person may want to know.
-fn report(error: &Error) -> Errno {
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute => {
-            tracing::debug!("{error}");
-        }
-        ErrorKind::Internal => tracing::error!("{error}"),
-        _ => tracing::warn!("{error}"),
-    }
-    errno(error.kind())
 }
 
 /// A panic in one request must not end the session: its reply, dropped on the way, answers `EIO`.
@@ -178,7 +148,7 @@ impl fuser::Filesystem for Adapter {
             Ok(opened) => {
                 let mut flags = FopenFlags::FOPEN_NOFLUSH;
                 flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
-                flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.live);
+                flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.direct);
                 reply.opened(FileHandle(opened.handle), flags);
             }
             Err(error) => reply.error(report(&error)),
@@ -188,7 +158,7 @@ impl fuser::Filesystem for Adapter {
     fn read(
         &self,
         request: &Request,
-        inode: INodeNo,
+        _inode: INodeNo,
         handle: FileHandle,
         offset: u64,
         size: u32,
@@ -197,15 +167,9 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyData,
     ) {
         guarded(|| {
-            let kernel = self.kernel.clone();
-            let respond = move |result: std::result::Result<bytes::Bytes, Errno>| match result {
+            let respond = |result: std::result::Result<bytes::Bytes, Errno>| match result {
                 Ok(bytes) => reply.data(&bytes),
-                Err(error) => {
-                    if error == Errno::ESTALE {
-                        kernel.forget_size(inode);
-                    }
-                    reply.error(error);
-                }
+                Err(error) => reply.error(error),
             };
             if let Some(result) = self.filesystem.read_now(handle.0, offset, size) {
                 return respond(result.map_err(|error| report(&error)));
@@ -333,6 +297,10 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn getxattr(&self, _request: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        // `ls -l` asks for `security.*` and `system.*` of every file.
+        if !name.as_encoded_bytes().starts_with(b"user.") {
+            return reply.error(Errno::NO_XATTR);
+        }
         guarded(|| match self.filesystem.attributes(inode.0) {
             Ok(attributes) => match attributes.iter().find(|(held, _)| OsStr::new(held) == name) {
                 Some((_, value)) => attributes::reply_xattr(reply, value, size),
@@ -361,58 +329,6 @@ impl fuser::Filesystem for Adapter {
     /// The kernel then answers from the size alone: no holes.
     fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
         reply.error(Errno::ENOSYS);
-    }
-}
-
-/// A name as the kernel lists it.
-struct Listed {
-    inode: u64,
-    name: Arc<str>,
-    kind: Kind,
-    entry: Option<Entry>,
-}
-
-/// What follows cookie `offset`: each entry with the cookie of the next. `.` and `..` come first.
-fn entries(
-    directory: &Arc<OpenDirectory>,
-    listing: &Listing,
-    offset: u64,
-) -> impl Iterator<Item = (u64, Listed)> {
-    let dot = |name: &str, inode| Listed { inode, name: name.into(), kind: Kind::Directory, entry: None };
-    (offset..).map_while(move |position| {
-        let listed = match position {
-            0 => dot(".", directory.inode),
-            1 => dot("..", directory.parent),
-            _ => {
-                let entry = listing.get(position - 2)?;
-                let inode = directory.inode_of(&entry.name);
-                Listed { inode, name: Arc::clone(&entry.name), kind: entry.kind, entry: Some(entry) }
-            }
-        };
-        Some((position + 1, listed))
-    })
-}
-
-impl Adapter {
-    /// The directory of `handle` with its listing, made now or awaited.
-    fn with_listing(
-        &self,
-        request: &Request,
-        handle: FileHandle,
-        reply: impl FnOnce(std::result::Result<(Arc<OpenDirectory>, Listing), Errno>) + Send + 'static,
-    ) {
-        let directory = match self.filesystem.opened_directory(handle.0) {
-            Ok(directory) => directory,
-            Err(error) => return reply(Err(report(&error))),
-        };
-        if let Some(listing) = directory.listing_now().cloned() {
-            return reply(Ok((directory, listing)));
-        }
-        let work = async move {
-            let listing = directory.listing().await?.clone();
-            Ok((directory, listing))
-        };
-        self.answer(Caller::of(request.pid()), work, reply);
     }
 }
 

@@ -84,10 +84,15 @@ pub struct FileNode {
     pub attributes: Attributes,
 }
 
+/// Fetches a document.
+pub type Load = Arc<dyn Fn() -> BoxFuture<'static, Result<Bytes>> + Send + Sync>;
+
 /// Where a file's bytes come from.
 pub enum Content {
     /// Held: a document that was fetched or written here.
     Bytes(Bytes),
+    /// A document of this many bytes that is kept elsewhere, or fetched again when read.
+    Document(u64, Load),
     /// Made anew at every open.
     Live(Box<dyn Fn() -> Bytes + Send + Sync>),
     /// Fetched when read.
@@ -103,6 +108,12 @@ impl Node {
     /// A file whose bytes are held.
     pub fn bytes(bytes: impl Into<Bytes>, time: Option<Timestamp>) -> Self {
         let content = Content::Bytes(bytes.into());
+        Self::File(Arc::new(FileNode { content, time, attributes: Attributes::new() }))
+    }
+
+    /// A document of `length` bytes that is fetched when read.
+    pub fn document(length: u64, load: Load, time: Option<Timestamp>) -> Self {
+        let content = Content::Document(length, load);
         Self::File(Arc::new(FileNode { content, time, attributes: Attributes::new() }))
     }
 
@@ -157,7 +168,13 @@ impl Entry {
 #[derive(Clone, Default)]
 pub struct Listing {
     fixed: Arc<[Entry]>,
-    generated: Option<(u64, Arc<dyn Fn(u64) -> Option<Entry> + Send + Sync>)>,
+    generated: Option<Generated>,
+}
+
+#[derive(Clone)]
+struct Generated {
+    count: u64,
+    entry: Arc<dyn Fn(u64) -> Option<Entry> + Send + Sync>,
 }
 
 impl Listing {
@@ -169,7 +186,7 @@ impl Listing {
     /// And behind them `count` more, made by `entry` from their number.
     #[must_use]
     pub fn and(mut self, count: u64, entry: impl Fn(u64) -> Option<Entry> + Send + Sync + 'static) -> Self {
-        self.generated = Some((count, Arc::new(entry)));
+        self.generated = Some(Generated { count, entry: Arc::new(entry) });
         self
     }
 
@@ -179,14 +196,14 @@ impl Listing {
         if position < fixed {
             return self.fixed.get(usize::try_from(position).ok()?).cloned();
         }
-        let (count, entry) = self.generated.as_ref()?;
+        let generated = self.generated.as_ref()?;
         let number = position - fixed;
-        if number < *count { entry(number) } else { None }
+        if number < generated.count { (generated.entry)(number) } else { None }
     }
 
     /// How many names there are.
     pub fn len(&self) -> u64 {
-        self.fixed.len() as u64 + self.generated.as_ref().map_or(0, |(count, _)| *count)
+        self.fixed.len() as u64 + self.generated.as_ref().map_or(0, |generated| generated.count)
     }
 
     /// Whether there are none.

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED};
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED, TRANSFER_ENCODING,
+};
 use url::Url;
 
 use crate::backend::Ask;
@@ -51,6 +53,10 @@ impl Answer {
         match response.status {
             StatusCode::OK => {
                 refuse_page(url, headers, &what)?;
+                if length.is_none() && ask.length.is_none() && !headers.contains_key(TRANSFER_ENCODING) {
+                    // The end of the connection would be the end of the file, and nobody could tell a cut.
+                    return fail(ErrorKind::Protocol, format!("{what}: an answer without any length"));
+                }
                 let total = length;
                 Ok(Self {
                     start: 0,
@@ -70,6 +76,9 @@ impl Answer {
                     );
                 };
                 let fits = ask.range.is_some_and(|range| start == range.start && end <= range.end);
+                if total.is_none() && ask.length.is_none() {
+                    return fail(ErrorKind::Protocol, format!("{what}: a part of a file of unknown length"));
+                }
                 let whole = total.is_none_or(|total| end <= total);
                 if !fits || !whole || length.is_some_and(|length| length != end - start) {
                     return fail(
@@ -102,6 +111,8 @@ impl Answer {
     /// `Unavailable` when the body ends before its promised length, `Protocol` when it goes on behind it.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let piece = match &mut self.response {
+            // A part that is complete needs no end of its coding: that may still break.
+            Some(_) if self.partial && self.remaining == Some(0) => None,
             Some(response) => response.chunk().await?,
             None => None,
         };
@@ -147,7 +158,7 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, u64, Option<u64>)> {
         "*" => None,
         total => Some(total.parse().ok()?),
     };
-    (first <= last && last < u64::MAX).then_some((first, last + 1, total))
+    (first <= last).then_some((first, last.checked_add(1)?, total))
 }
 
 /// `bytes */1000` as 1000.

@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{Errno, FileAttr, FileType, INodeNo, ReplyDirectoryPlus, ReplyEntry, ReplyXattr};
 
-use super::{ABSENT_AT_LEAST, BLOCK_SIZE, GENERATION, Listed};
+use super::listing::Listed;
+use super::{ABSENT_AT_LEAST, BLOCK_SIZE, GENERATION};
 use crate::filesystem::handles::OpenDirectory;
 use crate::filesystem::{Absent, Filesystem, Found, Stat};
 use crate::namespace::Kind;

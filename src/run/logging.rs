@@ -1,6 +1,7 @@
 //! The log: to the terminal, or to a file for a mount in the background.
 
 use std::fs::OpenOptions;
+use std::io::IsTerminal;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Mutex;
@@ -17,7 +18,7 @@ pub(super) fn begin(file: Option<&Path>, level: &str) -> Result<()> {
     let filter = EnvFilter::new(format!("dcmsfs={level}"));
     let format = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     let started = match file {
-        None => format.with_writer(std::io::stderr).try_init(),
+        None => format.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).try_init(),
         Some(path) => {
             let wrong = |error: std::io::Error| {
                 Error::new(

@@ -1,5 +1,6 @@
 //! `dcmsfs status`
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,11 +13,14 @@ use crate::sys::mounts;
 /// How long a mount may take to tell of itself before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The longest account that a mount gives of itself.
+const LONGEST: u64 = 1 << 20;
+
 /// Shows one mount or all of them.
 pub(super) fn run(args: &StatusArgs) -> Result<()> {
     let points: Vec<PathBuf> = match &args.mountpoint {
         Some(point) => vec![std::path::absolute(point).unwrap_or_else(|_| point.clone())],
-        None => mounts::ours().into_iter().map(|mount| mount.point).collect(),
+        None => mine().map(|mount| mount.point).collect(),
     };
     let found: Vec<(PathBuf, Result<Status>)> =
         points.into_iter().map(|point| (point.clone(), ask(&point))).collect();
@@ -40,6 +44,23 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
     }
 }
 
+/// The mounts of this user: those of others cannot be entered, or say what their owner likes.
+fn mine() -> impl Iterator<Item = mounts::Mount> {
+    let user = nix::unistd::Uid::effective().as_raw();
+    mounts::ours().into_iter().filter(move |mount| mount.user == Some(user))
+}
+
+fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Text from elsewhere without what would steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 fn ask(point: &Path) -> Result<Status> {
     let shown = point.display();
     let ours = mounts::at(point).is_some_and(|mount| mount.kind == mounts::TYPE);
@@ -48,7 +69,7 @@ fn ask(point: &Path) -> Result<Status> {
     }
     let file = point.join(".dcmsfs/status.json");
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || sender.send(std::fs::read(file)));
+    std::thread::spawn(move || sender.send(read_bounded(&file)));
     match receiver.recv_timeout(PATIENCE) {
         Ok(Ok(json)) => serde_json::from_slice(&json).map_err(|error| {
             Error::new(ErrorKind::Protocol, format!("{shown} is mounted by another version: {error}"))
@@ -67,11 +88,12 @@ fn ask(point: &Path) -> Result<Status> {
 
 fn show(status: &Status) {
     let minutes = (jiff::Timestamp::now() - status.since).total(jiff::Unit::Minute).unwrap_or(0.0);
-    println!("{}  (process {}, for {minutes:.0} min)", status.mountpoint.display(), status.pid);
+    let point = plain(&status.mountpoint.display().to_string());
+    println!("{point}  (process {}, for {minutes:.0} min)", status.pid);
     for service in &status.services {
         println!(
             "  {:<14} {} of {} slots in use, {} requests, {} fetched{}",
-            service.name,
+            plain(&service.name),
             service.transfers,
             service.slots,
             service.requests,
@@ -81,15 +103,15 @@ fn show(status: &Status) {
     }
     for account in &status.accounts {
         let state = match (account.state, &account.problem) {
-            (_, Some(problem)) => problem.clone(),
+            (_, Some(problem)) => plain(problem),
             (State::LoggedIn, _) => "logged in".into(),
             (State::Expired, _) => "expired: run `dcmsfs login`".into(),
             (State::Missing, _) => "not logged in: run `dcmsfs login`".into(),
             (State::NotNeeded, _) => "no login needed".into(),
         };
-        let user = account.user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
+        let user = account.user.as_ref().map_or(String::new(), |user| format!(" as {}", plain(user)));
         let until = account.until.map_or(String::new(), |until| format!(" until {until:.0}"));
-        println!("  {:<14} account: {state}{user}{until}", account.name);
+        println!("  {:<14} account: {state}{user}{until}", plain(&account.name));
     }
     println!("  {:<14} {} of blocks", "memory", bytes(status.memory_bytes));
 }

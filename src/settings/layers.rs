@@ -74,8 +74,8 @@ fn read(path: &Path, required: bool) -> Result<Option<Table>> {
     };
     // Read as settings first, for errors that know the line; then as a table, to merge.
     let located = |error: toml::de::Error| {
-        let line =
-            error.span().and_then(|span| text.get(..span.start)).map(|before| before.lines().count().max(1));
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map(|before| before.matches('\n').count() + 1);
         let line = line.map_or(String::new(), |line| format!(", line {line}"));
         wrong(format!("{shown}{line}: {}", error.message().replace('\n', " ")))
     };

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -18,7 +16,8 @@ use super::query::Query;
 use super::walk::{WalkEnd, Way, walk};
 use crate::error::{ErrorKind, Result};
 use crate::fetch::{Document, Fetch};
-use crate::transport::{Purpose, Request, RequestBody};
+use crate::transport::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
+use crate::transport::{Method, Purpose, Request, RequestBody};
 
 /// How long one document's headers may take (contract.md 4.3: listing page).
 const FIRST_BYTE: Duration = Duration::from_secs(30);

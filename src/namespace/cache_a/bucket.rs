@@ -1,16 +1,14 @@
 //! A tile, orbit or cell on a day: its products, each with its STAC item beside it.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::catalog::bucket;
-use crate::catalog::identifier::without_packing;
-use crate::catalog::stac::{ItemRecord, Shape};
+use crate::catalog::stac::ItemRecord;
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::{Archive, Day};
-use crate::namespace::cache_a::product::{self, ITEM_SUFFIX};
+use crate::namespace::cache_a::product::{self, ITEM_SUFFIX, Part};
 use crate::namespace::name::encode;
 use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 
@@ -26,7 +24,7 @@ pub(super) struct BucketDirectory {
 
 /// What stands right below a level: deeper levels, and the records of products.
 struct Level<'a> {
-    deeper: BTreeMap<String, ()>,
+    deeper: BTreeSet<&'a str>,
     products: Vec<&'a ItemRecord>,
 }
 
@@ -37,19 +35,18 @@ impl BucketDirectory {
     }
 
     fn level(&self) -> Level<'_> {
-        let mut level = Level { deeper: BTreeMap::new(), products: Vec::new() };
-        for record in &self.day.records {
-            let names: Vec<String> = bucket(record).iter().map(|name| encode(name)).collect();
-            match names.strip_prefix(self.path.as_slice()) {
-                Some([]) => level.products.push(record),
-                Some([next, ..]) => {
-                    level.deeper.insert(next.clone(), ());
+        let mut level = Level { deeper: BTreeSet::new(), products: Vec::new() };
+        let from = self.day.places.range(self.path.clone()..);
+        for (names, records) in from.take_while(|(names, _)| names.starts_with(&self.path)) {
+            match names.get(self.path.len()) {
+                Some(next) => {
+                    level.deeper.insert(next.as_str());
                 }
-                None => {}
+                None => {
+                    level.products.extend(records.iter().filter_map(|index| self.day.records.get(*index)))
+                }
             }
         }
-        level.products.sort_by(|one, two| one.id.cmp(&two.id));
-        level.products.dedup_by(|one, two| one.id == two.id);
         level
     }
 }
@@ -58,48 +55,35 @@ impl Directory for BucketDirectory {
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
         Box::pin(async move {
             let level = self.level();
-            if level.deeper.contains_key(name) {
+            if level.deeper.contains(name) {
                 let path = self.path.iter().cloned().chain([name.to_owned()]).collect();
                 let (archive, collection) = (Arc::clone(&self.archive), Arc::clone(&self.collection));
                 return Ok(Node::directory(Self { archive, collection, day: Arc::clone(&self.day), path }));
             }
-            for record in level.products {
-                if let Some(part) = part_of(record, name) {
-                    return product::node(&self.archive, &self.collection, record, part).await;
-                }
+            let (product, part) = Part::asked(name);
+            let record = self.day.names.get(product).and_then(|index| self.day.records.get(*index));
+            // The name may be one of another bucket of the day.
+            match record.filter(|record| level.products.iter().any(|here| here.id == record.id)) {
+                Some(record) => product::node(&self.archive, &self.collection, record, part).await,
+                None => fail(ErrorKind::NotFound, format!("there is no product {name} here")),
             }
-            fail(ErrorKind::NotFound, format!("there is no product {name} here"))
         })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
             let level = self.level();
-            let deeper = level.deeper.into_keys().map(|name| Entry::named(name, Kind::Directory));
+            let deeper = level.deeper.into_iter().map(|name| Entry::named(name, Kind::Directory));
             let products = level.products.into_iter().flat_map(|record| {
-                let kind = match record.shape {
-                    Shape::Folder(_) => Kind::Directory,
-                    Shape::File(_) => Kind::File,
+                let name = encode(&record.name());
+                let item = Entry::named(format!("{name}{ITEM_SUFFIX}"), Kind::File);
+                let product = match product::folder(&self.archive, &self.collection, record) {
+                    Some(folder) => Entry::of(name, folder),
+                    None => Entry::named(name, Kind::File),
                 };
-                let item = format!("{}{ITEM_SUFFIX}", encode(&record.name()));
-                [Entry::named(encode(&record.name()), kind), Entry::named(item, Kind::File)]
+                [product, item]
             });
             Ok(Listing::of(deeper.chain(products).collect()))
         })
     }
-}
-
-/// What `name` asks of a product: itself, its item, or its archive. Its name is accepted with and without the
-/// ending of its folder.
-pub(super) fn part_of(record: &ItemRecord, name: &str) -> Option<product::Part> {
-    let shown = encode(&record.name());
-    let plain = encode(without_packing(&record.id));
-    let is = |text: &str| text == shown || text == plain || text == encode(&record.id);
-    if is(name) {
-        return Some(product::Part::Itself);
-    }
-    if name.strip_suffix(ITEM_SUFFIX).is_some_and(is) {
-        return Some(product::Part::Item);
-    }
-    name.strip_suffix(".zip").is_some_and(is).then_some(product::Part::Archive)
 }

@@ -21,11 +21,16 @@ use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 const FIRST_YEAR: i16 = 1957;
 
 /// A level of the date tree.
-#[derive(Clone)]
 pub(super) struct Dates {
     archive: Arc<Archive>,
     collection: Arc<str>,
-    /// The collection's extent; an open end is today, an open start the first day that can be looked up.
+    calendar: Calendar,
+}
+
+/// Which names a level has: arithmetic on the collection's extent.
+#[derive(Clone, Copy)]
+struct Calendar {
+    /// An open start is the first day that can be looked up, an open end today.
     first: Option<Date>,
     last: Option<Date>,
     level: Level,
@@ -38,20 +43,13 @@ enum Level {
     Days(i16, i8),
 }
 
-impl Dates {
-    /// The years of a collection.
-    pub(super) fn years(archive: Arc<Archive>, collection: &Collection) -> Self {
-        let day = |instant: Timestamp| instant.to_zoned(TimeZone::UTC).date();
-        let (first, last) = (collection.extent.start, collection.extent.end);
-        Self {
-            archive,
-            collection: collection.id.as_str().into(),
-            first: first.map(day),
-            last: last.map(day),
-            level: Level::Years,
-        }
-    }
+/// What a name stands for.
+enum Found {
+    Level(Calendar),
+    Day(Date),
+}
 
+impl Calendar {
     fn extent(&self, today: Date) -> (Date, Date) {
         let last = self.last.unwrap_or(today).min(today);
         (self.first.unwrap_or(date(FIRST_YEAR, 1, 1)).min(last), last)
@@ -79,32 +77,43 @@ impl Dates {
         if matches!(self.level, Level::Years) { 4 } else { 2 }
     }
 
-    fn find(&self, name: &str, today: Date) -> Result<Node> {
-        let missing = || fail(ErrorKind::NotFound, format!("{name} is not a date of this collection"));
-        let canonical = name.len() == self.width() && name.bytes().all(|byte| byte.is_ascii_digit());
-        let Ok(number) = name.parse::<i16>() else { return missing() };
-        if !canonical {
-            return missing();
+    /// What `name` is: a real date up to tomorrow, in its one spelling.
+    fn find(&self, name: &str, today: Date) -> Option<Found> {
+        if name.len() != self.width() || !name.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
         }
+        let number: i16 = name.parse().ok()?;
         let small = i8::try_from(number).unwrap_or(0);
-        let tomorrow = today.checked_add(1.day()).unwrap_or(today);
-        let (node, begins) = match self.level {
-            Level::Years => (self.level(Level::Months(number)), Date::new(number, 1, 1)),
-            Level::Months(year) => (self.level(Level::Days(year, small)), Date::new(year, small, 1)),
+        let below = |level| Found::Level(Self { level, ..*self });
+        let (found, begins) = match self.level {
+            Level::Years => (below(Level::Months(number)), Date::new(number, 1, 1).ok()?),
+            Level::Months(year) => (below(Level::Days(year, small)), Date::new(year, small, 1).ok()?),
             Level::Days(year, month) => {
-                let Ok(date) = Date::new(year, month, small) else { return missing() };
-                let day = DayDirectory::new(Arc::clone(&self.archive), Arc::clone(&self.collection), date);
-                (Node::directory(day), Ok(date))
+                let day = Date::new(year, month, small).ok()?;
+                (Found::Day(day), day)
             }
         };
-        match begins {
-            Ok(begins) if begins.year() >= FIRST_YEAR && begins <= tomorrow => Ok(node),
-            _ => missing(),
-        }
+        let tomorrow = today.checked_add(1.day()).unwrap_or(today);
+        (begins.year() >= FIRST_YEAR && begins <= tomorrow).then_some(found)
+    }
+}
+
+impl Dates {
+    /// The years of a collection.
+    pub(super) fn years(archive: Arc<Archive>, collection: &Collection) -> Self {
+        let day = |instant: Timestamp| instant.to_zoned(TimeZone::UTC).date();
+        let (first, last) = (collection.extent.start.map(day), collection.extent.end.map(day));
+        let calendar = Calendar { first, last, level: Level::Years };
+        Self { archive, collection: collection.id.as_str().into(), calendar }
     }
 
-    fn level(&self, level: Level) -> Node {
-        Node::directory(Self { level, ..self.clone() })
+    fn find(&self, name: &str) -> Result<Node> {
+        let (archive, collection) = (Arc::clone(&self.archive), Arc::clone(&self.collection));
+        match self.calendar.find(name, today()) {
+            Some(Found::Level(calendar)) => Ok(Node::directory(Self { archive, collection, calendar })),
+            Some(Found::Day(date)) => Ok(Node::directory(DayDirectory::new(archive, collection, date))),
+            None => fail(ErrorKind::NotFound, format!("{name} is not a date of this collection")),
+        }
     }
 }
 
@@ -114,18 +123,18 @@ fn today() -> Date {
 
 impl Directory for Dates {
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
-        Box::pin(async move { self.find(name, today()) })
+        Box::pin(async move { self.find(name) })
     }
 
     fn at_hand(&self, name: &str) -> Option<Result<Node>> {
-        Some(self.find(name, today()))
+        Some(self.find(name))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
-            let width = self.width();
+            let width = self.calendar.width();
             let name = |number: i16| format!("{number:0width$}");
-            let names = self.numbers(today()).into_iter().map(name);
+            let names = self.calendar.numbers(today()).into_iter().map(name);
             Ok(Listing::of(names.map(|name| Entry::named(name, Kind::Directory)).collect()))
         })
     }
@@ -138,25 +147,23 @@ impl Directory for Dates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::namespace::cache_a::archive::tests::offline;
 
-    fn level(level: Level) -> Dates {
-        let (first, last) = (Some(date(2014, 10, 3)), Some(date(2024, 9, 24)));
-        Dates { archive: offline(), collection: "S".into(), first, last, level }
+    fn level(level: Level) -> Calendar {
+        Calendar { first: Some(date(2014, 10, 3)), last: Some(date(2024, 9, 24)), level }
     }
 
-    #[tokio::test]
-    async fn the_extent_is_listed() {
+    #[test]
+    fn the_extent_is_listed() {
         let today = date(2026, 11, 22);
         assert_eq!(level(Level::Years).numbers(today), (2014..=2024).collect::<Vec<_>>());
         assert_eq!(level(Level::Months(2014)).numbers(today), [10, 11, 12]);
         assert_eq!(level(Level::Days(2014, 10)).numbers(today).len(), 29);
         assert_eq!(level(Level::Days(2024, 2)).numbers(today).len(), 29);
-        assert_eq!(Dates { last: None, ..level(Level::Months(2026)) }.numbers(today).len(), 11);
+        assert_eq!(Calendar { last: None, ..level(Level::Months(2026)) }.numbers(today).len(), 11);
     }
 
-    #[tokio::test]
-    async fn only_real_dates_in_their_one_spelling_exist() {
+    #[test]
+    fn only_real_dates_in_their_one_spelling_exist() {
         let today = date(2026, 11, 22);
         for (at, right, wrong) in [
             (Level::Years, &["2024", "1999"][..], &["24", "02024", "1900", "2027", "x", "-024", ""][..]),
@@ -164,8 +171,8 @@ mod tests {
             (Level::Days(2024, 2), &["29"], &["30", "00", "9"]),
             (Level::Days(2026, 11), &["22", "23"], &["24"]),
         ] {
-            assert!(right.iter().all(|name| level(at).find(name, today).is_ok()), "{right:?}");
-            assert!(wrong.iter().all(|name| level(at).find(name, today).is_err()), "{wrong:?}");
+            assert!(right.iter().all(|name| level(at).find(name, today).is_some()), "{right:?}");
+            assert!(wrong.iter().all(|name| level(at).find(name, today).is_none()), "{wrong:?}");
         }
     }
 }

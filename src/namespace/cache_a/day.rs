@@ -6,11 +6,10 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use jiff::civil::Date;
 
-use crate::catalog::{bucket, parse_bucket_name};
+use crate::catalog::parse_bucket_name;
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::{Archive, Day};
 use crate::namespace::cache_a::bucket::BucketDirectory;
-use crate::namespace::name::encode;
 use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 
 /// A day, by its buckets.
@@ -58,11 +57,8 @@ impl Directory for DayDirectory {
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
             let day = self.archive.day(&self.collection, self.date).await?;
-            let names: BTreeSet<String> = day
-                .records
-                .iter()
-                .filter_map(|record| bucket(record).first().map(|name| encode(name)))
-                .collect();
+            let firsts = day.places.keys().filter_map(|levels| levels.first());
+            let names: BTreeSet<&str> = firsts.map(String::as_str).collect();
             Ok(Listing::of(names.into_iter().map(|name| Entry::named(name, Kind::Directory)).collect()))
         })
     }

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
-use reqwest::Method;
-use reqwest::header::HeaderMap;
 use url::Url;
 
 use crate::catalog::limits::DOCUMENT_BYTES;
@@ -15,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::object::ObjectId;
 use crate::store::{Access, Remote};
-use crate::transport::{Purpose, Request, RequestBody};
+use crate::transport::header::HeaderMap;
+use crate::transport::{Method, Purpose, Request, RequestBody};
 
 /// How long metadata holds: stores are versioned, and only their metadata may be written again.
 const HOLDS: Duration = Duration::from_secs(600);
@@ -32,6 +31,14 @@ pub(super) struct OpenStore {
     pub(super) store: Store,
     /// The document at its root that tells of all nodes, byte for byte.
     pub(super) root_document: Option<(&'static str, Bytes)>,
+}
+
+impl OpenStore {
+    /// Bytes that it takes, about: the document, and as much again for the nodes read from it.
+    fn weight(&self) -> u32 {
+        let document = self.root_document.as_ref().map_or(0, |(_, bytes)| bytes.len());
+        u32::try_from(2 * document + 1024).unwrap_or(u32::MAX)
+    }
 }
 
 /// The stores of a host.
@@ -57,7 +64,11 @@ impl Stores {
             base,
             listed,
             fetch,
-            open: Cache::builder().max_capacity(64).time_to_live(HOLDS).build(),
+            open: Cache::builder()
+                .max_capacity(KEPT)
+                .weigher(|_: &String, store: &Arc<OpenStore>| store.weight())
+                .time_to_live(HOLDS)
+                .build(),
             documents: Cache::builder().max_capacity(KEPT).weigher(weight).time_to_live(HOLDS).build(),
         })
     }

@@ -1,0 +1,89 @@
+#!/bin/sh
+# prepare.sh demo|test: installs what the demo or the tests need and is not there yet. Debian and Ubuntu; uses
+# sudo only if not root. Prints nothing but what it installs.
+#
+# Everything of Python goes into TARGET/venv (and TARGET/independent), nothing into the system or the home.
+set -eu
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+needed=${1:-}
+fail() { echo "prepare.sh: $*" >&2; exit 2; }
+case $needed in demo | test) ;; *) fail "usage: prepare.sh demo|test" ;; esac
+
+# package, and the file or program that shows that it is there
+packages() {
+    cat <<'END'
+gcc cc
+libc6-dev /usr/include/stdio.h
+make make
+pkg-config pkg-config
+fuse3 fusermount3
+gdal-bin gdalinfo
+python3 python3
+python3-venv :venv
+END
+    [ "$needed" = demo ] || cat <<'END'
+rsync rsync
+attr getfattr
+util-linux unshare
+nginx-light nginx
+END
+}
+
+present() {
+    case $1 in
+        :venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
+        /*) [ -e "$1" ] ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
+
+missing=$(packages | while read -r package sign; do present "$sign" || printf ' %s' "$package"; done)
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || fail "please install, by the names that this system has for them:$missing"
+    as_root=
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null || fail "please install as root: apt-get install$missing"
+        as_root=sudo
+    fi
+    echo "installing$missing"
+    # No package may start a server here: a policy for this one installation forbids it.
+    # shellcheck disable=SC2086 # the names are words
+    $as_root sh -eu -c '
+        policy=/usr/sbin/policy-rc.d
+        made=
+        [ -e $policy ] || { printf "#!/bin/sh\nexit 101\n" >$policy; chmod 755 $policy; made=1; }
+        trap "[ -z \"\$made\" ] || rm -f $policy" EXIT
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    ' prepare.sh $missing || fail "these could not be installed:$missing"
+fi
+
+command -v cargo >/dev/null || fail "there is no Rust toolchain: install one from https://rustup.rs"
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
+have=$(cd "$root" && rustc --version | cut -d ' ' -f 2)
+[ "$(printf '%s\n' "$wanted" "${have%%-*}" | sort -V | head -n 1)" = "$wanted" ] \
+    || fail "Rust $wanted or newer is needed, this is $have: run \`rustup update\`"
+
+mkdir -p "$target"
+if ! cmp -s "$root/tests/requirements.txt" "$target/venv/requirements.txt"; then
+    echo "installing Python packages into $target/venv"
+    python3 -m venv "$target/venv"
+    "$target/venv/bin/pip" install --quiet --no-input --disable-pip-version-check -r "$root/tests/requirements.txt"
+    # Copied last, so that an interrupted installation is done again.
+    cp "$root/tests/requirements.txt" "$target/venv/requirements.txt"
+fi
+[ "$needed" = test ] || exit 0
+
+"$root/tests/independent/setup.sh" "$target/independent" >/dev/null
+if ! cargo nextest --version >/dev/null 2>&1; then
+    # It runs each test as a process and kills what hangs, which a mount can make unkillable by anything softer.
+    echo "installing cargo-nextest (some minutes)"
+    # Its own directory: its build shares nothing with ours.
+    cargo install --quiet --locked cargo-nextest --version 0.9.143 --target-dir "$target/nextest"
+    rm -rf "$target/nextest"
+fi
+for component in fmt clippy; do
+    cargo "$component" --version >/dev/null 2>&1 || rustup component add rustfmt clippy
+done
