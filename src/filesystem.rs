@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile, Source};
-use crate::filesystem::inodes::{Caching, Inodes, inode_number};
-use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node};
+use crate::filesystem::inodes::{Caching, Inodes};
+use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node};
 use crate::object::ByteRange;
 use crate::store::Store;
 
@@ -360,28 +360,6 @@ impl Filesystem {
             },
             (None, Node::Directory(_)) => Ok(0),
         }
-    }
-}
-
-impl OpenDirectory {
-    /// The inode that a listed name has or would have.
-    pub fn inode_of(&self, name: &str) -> u64 {
-        inode_number(self.inode, name)
-    }
-
-    /// The frozen listing, made at the first call.
-    ///
-    /// # Errors
-    /// What the service met; a later call tries again.
-    pub async fn listing(&self) -> Result<&Listing> {
-        let list = || async {
-            self.directory.list().await.map_err(|error| match error.kind() {
-                // The C library takes "no such file" for the end of the listing: it would read as empty.
-                ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
-                _ => error,
-            })
-        };
-        self.listing.get_or_try_init(list).await
     }
 }
 
