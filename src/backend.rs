@@ -27,6 +27,8 @@ pub struct Ask {
     pub range: Option<ByteRange>,
     /// The version that earlier bytes came from, if any came.
     pub version: Option<Validator>,
+    /// The length of the whole object, if it is known.
+    pub length: Option<u64>,
 }
 
 /// One service's way of giving bytes.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use url::Url;
 
 use crate::backend::answer::{Answer, Length};
@@ -30,9 +30,12 @@ use crate::transport::{Keyring, Request, status_error};
 const DOCUMENTS: usize = 8;
 /// How long one document may take, all tries together (contract.md 4.3: a listing page 30 s each).
 const DOCUMENT_LIMIT: Duration = Duration::from_secs(90);
-/// How long the begin of a transfer may take once its first slot was granted, all tries together
+/// How long a service may take to begin a transfer, all tries together, queueing and pauses apart
 /// (contract.md 4.3: one block).
 const BEGIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a service that gave no part is not asked for one again: it may have been one odd node of many.
+const NO_RANGES: Duration = Duration::from_secs(600);
 
 /// Bytes and requests of one service since the mount began.
 #[derive(Debug, Default)]
@@ -70,7 +73,7 @@ struct Inner {
     /// **Invariant**: while the instant lies ahead, no request leaves for this service.
     not_before: Mutex<Option<(Instant, Error)>>,
     /// Learnt once per service: whether a part can be asked for.
-    ranges: Mutex<Option<bool>>,
+    ranges: Mutex<Option<(bool, Instant)>>,
     traffic: Traffic,
 }
 
@@ -135,7 +138,8 @@ impl Fetch {
 
     /// Whether the service can give parts; `None` until the first answer told.
     pub fn ranges(&self) -> Option<bool> {
-        *self.0.ranges.lock()
+        let learnt = *self.0.ranges.lock();
+        learnt.filter(|(can, when)| *can || when.elapsed() < NO_RANGES).map(|(can, _)| can)
     }
 
     /// What has been sent and received.
@@ -155,37 +159,57 @@ impl Fetch {
 
     /// Begins a transfer: waits for a slot unless one is handed in, asks, and judges the headers.
     /// Tries again where that may help; the slot is given back while it waits.
+    ///
+    /// # Errors
+    /// What the last try met; `TimedOut` when the service took too long in all.
     pub async fn begin(&self, url: &Url, ask: &Ask, slot: Option<Slot>) -> Result<Transfer> {
         let mut retry = Retry::default();
-        let mut slot = slot;
+        let mut slot = slot.filter(|_| self.is_welcome());
         let mut renewed = false;
-        let mut deadline = None;
+        let mut forbidden = None;
+        let mut left = BEGIN_LIMIT;
         loop {
             self.wait_until_welcome().await?;
             let held = match slot.take() {
                 Some(slot) => slot,
                 None => self.0.slots.acquire().await?,
             };
-            let deadline = *deadline.get_or_insert_with(|| Instant::now() + BEGIN_LIMIT);
             let seen = self.0.keyring.generation(url);
             self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
-            let answered = timeout_at(deadline, self.0.backend.ask(url, ask)).await;
+            // Only time spent asking counts: a queue or a pause that the service wants is not its slowness.
+            let began = Instant::now();
+            let answered = timeout(left, self.0.backend.ask(url, ask)).await;
+            left = left.saturating_sub(began.elapsed());
             let error = match answered.unwrap_or_else(|_| Err(self.no_answer(url))) {
                 Ok(answer) => {
                     self.0.traffic.answered();
-                    if ask.range.is_some() {
-                        *self.0.ranges.lock() = Some(answer.partial);
-                    }
+                    self.learn_ranges(ask, &answer);
                     return Ok(Transfer { answer, fetch: self.clone(), _slot: held });
                 }
                 Err(error) => self.note(error),
             };
+            if error.kind() == ErrorKind::Forbidden {
+                forbidden = Some(error.clone());
+            }
             let error = self.too_many(error);
             drop(held);
-            if Instant::now() >= deadline {
+            if left.is_zero() {
                 return Err(error);
             }
-            self.recover(error, url, seen, &mut renewed, &mut retry).await?;
+            let recovered = self.recover(error, url, seen, &mut renewed, &mut retry).await;
+            // A refusal that more patience did not change was one.
+            recovered.map_err(|error| forbidden.take().unwrap_or(error))?;
+        }
+    }
+
+    /// What an answer proves: a part was given, or the whole although it is more than was asked for.
+    fn learn_ranges(&self, ask: &Ask, answer: &Answer) {
+        // Another version than the one asked for comes whole (RFC 9110 13.1.5); that proves nothing.
+        let other = ask.version.as_ref().is_some_and(|version| version.contradicts(&answer.version));
+        if let Some(range) = ask.range.filter(|_| !other)
+            && (answer.partial || answer.total.is_none_or(|total| total > range.end))
+        {
+            *self.0.ranges.lock() = Some((answer.partial, Instant::now()));
         }
     }
 
@@ -260,6 +284,10 @@ impl Fetch {
         let bytes = response.read_bounded(limit).await?;
         self.0.traffic.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(Document { bytes, url, version })
+    }
+
+    fn is_welcome(&self) -> bool {
+        self.0.not_before.lock().as_ref().is_none_or(|(instant, _)| *instant <= Instant::now())
     }
 
     /// Waits out a pause that the service asked for, or fails when it is longer than a reader waits.

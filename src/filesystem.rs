@@ -8,14 +8,16 @@ pub mod handles;
 pub mod inodes;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use crate::error::{ErrorKind, Result, fail};
-use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile};
-use crate::filesystem::inodes::{Inodes, inode_number};
+use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile, Source};
+use crate::filesystem::inodes::{Caching, Inodes, inode_number};
 use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node};
 use crate::object::ByteRange;
 use crate::store::Store;
@@ -24,6 +26,9 @@ use crate::store::Store;
 pub const ROOT: u64 = 1;
 /// The longest name, in bytes (NAME_MAX). The kernel leaves the check to us (contract.md 2).
 pub const NAME_MAX: usize = 255;
+
+/// So many files looked up in a row without opening one are a listing's.
+const LOOKUPS_OF_A_LISTING: u32 = 16;
 
 /// What `stat` shows of an inode.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +62,9 @@ pub struct Opened {
     pub handle: u64,
     /// The kernel may keep pages (files) or names (directories) from earlier opens.
     pub keep_cache: bool,
-    /// The content is made anew at each open: its size is not to be trusted, its pages not to be kept.
-    pub live: bool,
+    /// The kernel's pages must not be used: the content is made anew at each open, or the pages belong to
+    /// another version that is still open.
+    pub direct: bool,
 }
 
 /// The filesystem. Clones share it.
@@ -108,6 +114,7 @@ impl Filesystem {
         }
         let looked_up: Result<(Node, u64)> = async {
             let node = directory.lookup(name).await?;
+            self.spare_bytes(parent, &node).await?;
             let size = self.size(&node).await?;
             Ok((node, size))
         }
@@ -127,8 +134,8 @@ impl Filesystem {
             return self.enter(opened.inode, name, node.clone(), size, opened.directory.as_ref());
         }
         let (inode, node) = self.0.inodes.enter_listed(opened.inode, name);
-        // The true size if it is known: the kernel may hold pages of this file, and would cut them off.
-        match node.as_ref().and_then(|node| Some(stat(inode, node, self.size_now(node)?))) {
+        // The size that was told before: the kernel may hold pages of this file, and would cut them off.
+        match node.map(|(node, size)| stat(inode, &node, self.size_now(&node).unwrap_or(size))) {
             Some(stat) => Found { stat, ttl: opened.directory.holds_for().unwrap_or(self.0.ttl) },
             None => {
                 Found { stat: Stat { inode, kind: entry.kind, size: 0, time: None }, ttl: Duration::ZERO }
@@ -148,6 +155,7 @@ impl Filesystem {
             Err(error) => return Some(Err(error)),
         };
         let size = self.size_now(&node)?;
+        self.0.inodes.told_size(inode, size);
         Some(Ok(Found { stat: stat(inode, &node, size), ttl: self.0.ttl }))
     }
 
@@ -158,40 +166,62 @@ impl Filesystem {
     pub async fn stat(&self, inode: u64) -> Result<Found> {
         let node = self.0.inodes.node(inode)?;
         let size = self.size(&node).await?;
+        self.0.inodes.told_size(inode, size);
         Ok(Found { stat: stat(inode, &node, size), ttl: self.0.ttl })
     }
 
     /// Opens a file; asks no service.
     ///
     /// # Errors
-    /// `IsADirectory` for a directory.
+    /// `IsADirectory` for a directory; `Changed` when the kernel was told another size than the file now has:
+    /// it then looks the name up again, and opens again.
     pub fn open(&self, inode: u64) -> Result<Opened> {
         let Node::File(file) = self.0.inodes.node(inode)? else {
             return fail(ErrorKind::IsADirectory, "a directory cannot be read as a file");
         };
-        let (open, version, live) = match &file.content {
-            Content::Bytes(bytes) => (OpenFile::Held(bytes.clone()), content_version(bytes), false),
-            Content::Live(make) => (OpenFile::Held(make()), 0, true),
+        self.0.inodes.looked_up(self.0.inodes.parent(inode), true);
+        let (source, version) = match &file.content {
+            Content::Bytes(bytes) => (Source::Held(bytes.clone()), Some(content_version(bytes))),
+            Content::Live(make) => (Source::Held(make()), None),
+            Content::Document(length, load) => {
+                (Source::Document { length: *length, load: Arc::clone(load), bytes: OnceCell::new() }, None)
+            }
             Content::Remote(remote) => {
                 let object = self.0.store.object(remote);
+                let (told, is) = (self.0.inodes.size(inode), object.known_length());
+                if is.is_some() && told != is {
+                    return fail(ErrorKind::Changed, format!("{} has another size now", remote.url.path()));
+                }
                 let version = object.version_number();
-                (OpenFile::Remote { object, cursors: self.0.inodes.cursors(inode)? }, version, false)
+                (Source::Remote { object, cursors: self.0.inodes.cursors(inode)? }, Some(version))
             }
         };
-        let same = self.0.inodes.opened_version(inode, version);
-        Ok(Opened { handle: self.0.handles.add_file(open), keep_cache: same && !live, live })
+        let caching = version.map_or(Caching::Bypass, |version| self.0.inodes.open(inode, version));
+        let (direct, keep_cache) = (caching == Caching::Bypass, caching == Caching::Keep);
+        let file = OpenFile { inode, fills_pages: !direct, was_read: AtomicBool::new(false), source };
+        Ok(Opened { handle: self.0.handles.add_file(file), keep_cache, direct })
+    }
+
+    /// The open file of a handle, for a read.
+    fn to_read(&self, handle: u64) -> Result<Arc<OpenFile>> {
+        let file = self.0.handles.file(handle)?;
+        if file.fills_pages && !file.was_read.swap(true, Ordering::Relaxed) {
+            self.0.inodes.settle(file.inode);
+        }
+        Ok(file)
     }
 
     /// The bytes of an open file that are at hand; `None`: use [`Self::read`].
     pub fn read_now(&self, handle: u64, offset: u64, size: u32) -> Option<Result<Bytes>> {
-        let file = match self.0.handles.file(handle) {
+        let file = match self.to_read(handle) {
             Ok(file) => file,
             Err(error) => return Some(Err(error)),
         };
         let range = ByteRange::new(offset, offset.saturating_add(size.into()));
-        match file.as_ref() {
-            OpenFile::Held(bytes) => Some(Ok(held(bytes, range))),
-            OpenFile::Remote { object, cursors } => {
+        match &file.source {
+            Source::Held(bytes) => Some(Ok(held(bytes, range))),
+            Source::Document { bytes, .. } => bytes.get().map(|bytes| Ok(held(bytes, range))),
+            Source::Remote { object, cursors } => {
                 object.known_length()?;
                 let plan = cursors.lock().plan(range);
                 self.0.store.ready(object, range, &plan).map(Ok)
@@ -205,20 +235,33 @@ impl Filesystem {
     /// # Errors
     /// What the transfer met; `Changed` when the file changed since it was opened.
     pub async fn read(&self, handle: u64, offset: u64, size: u32) -> Result<Bytes> {
-        let file = self.0.handles.file(handle)?;
+        let file = self.to_read(handle)?;
         let range = ByteRange::new(offset, offset.saturating_add(size.into()));
-        match file.as_ref() {
-            OpenFile::Held(bytes) => Ok(held(bytes, range)),
-            OpenFile::Remote { object, cursors } => {
+        match &file.source {
+            Source::Held(bytes) => Ok(held(bytes, range)),
+            Source::Document { length, load, bytes } => {
+                let bytes = bytes.get_or_try_init(|| load()).await?;
+                if bytes.len() as u64 != *length {
+                    return fail(ErrorKind::Changed, "the document changed since it was listed");
+                }
+                Ok(held(bytes, range))
+            }
+            Source::Remote { object, cursors } => {
                 let plan = cursors.lock().plan(range);
-                self.0.store.read(object, range, &plan).await
+                self.0.store.read(object, range, &plan).await.map_err(|error| match error.kind() {
+                    // The name was there when it was opened (contract.md 4.1).
+                    ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
+                    _ => error,
+                })
             }
         }
     }
 
     /// Closes a file.
     pub fn close(&self, handle: u64) {
-        self.0.handles.remove_file(handle);
+        if let Some(file) = self.0.handles.remove_file(handle).filter(|file| file.fills_pages) {
+            self.0.inodes.close(file.inode);
+        }
     }
 
     /// Opens a directory; its listing is made at the first read and then frozen for this handle.
@@ -230,7 +273,7 @@ impl Filesystem {
         let keep_cache = directory.is_fixed();
         let parent = self.0.inodes.parent(inode);
         let handle = self.0.handles.add_directory(OpenDirectory::new(inode, parent, directory));
-        Ok(Opened { handle, keep_cache, live: false })
+        Ok(Opened { handle, keep_cache, direct: false })
     }
 
     /// An open directory.
@@ -275,7 +318,7 @@ impl Filesystem {
     }
 
     fn enter(&self, parent: u64, name: Arc<str>, node: Node, size: u64, directory: &dyn Directory) -> Found {
-        let inode = self.0.inodes.enter(parent, name, &node);
+        let inode = self.0.inodes.enter(parent, name, &node, size);
         let ttl = directory.holds_for().unwrap_or(self.0.ttl);
         Found { stat: stat(inode, &node, size), ttl }
     }
@@ -285,9 +328,26 @@ impl Filesystem {
             Node::Directory(_) => Some(0),
             Node::File(file) => match &file.content {
                 Content::Bytes(bytes) => Some(bytes.len() as u64),
+                Content::Document(length, _) => Some(*length),
                 Content::Live(make) => Some(make().len() as u64),
                 Content::Remote(remote) => self.0.store.known_length(remote),
             },
+        }
+    }
+
+    /// Files that are looked up one after another and not opened belong to `ls -l` or `du`: their lengths are
+    /// asked for without their bytes, where the service can tell them so. A file that is looked up to be
+    /// opened is better begun at once: one request instead of two.
+    async fn spare_bytes(&self, parent: u64, node: &Node) -> Result<()> {
+        let Node::File(file) = node else { return Ok(()) };
+        match &file.content {
+            Content::Remote(remote) if self.0.store.known_length(remote).is_none() => {
+                if self.0.inodes.looked_up(parent, false) > LOOKUPS_OF_A_LISTING {
+                    self.0.store.ask_length(remote).await?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -7,6 +7,7 @@
 mod attributes;
 mod errno;
 mod listing;
+mod report;
 pub mod session;
 
 use std::ffi::OsStr;
@@ -25,8 +26,8 @@ use tokio::runtime::Handle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::{Absent, Filesystem, Found};
 use crate::fuse::attributes::Presentation;
-use crate::fuse::errno::errno;
 use crate::fuse::listing::entries;
+use crate::fuse::report::report;
 use crate::sys::caller::Caller;
 
 /// Background requests (the kernel's read-ahead) in flight: the library's default of 16 costs a factor of 5
@@ -77,18 +78,6 @@ impl Adapter {
     ) {
         self.presentation.reply_entry(reply, result);
     }
-}
-
-/// The error number, and a line in the log where a person may want to know.
-fn report(error: &Error) -> Errno {
-    match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute | ErrorKind::NameTooLong => {
-            tracing::debug!("{error}");
-        }
-        ErrorKind::Internal => tracing::error!("{error}"),
-        _ => tracing::warn!("{error}"),
-    }
-    errno(error.kind())
 }
 
 /// A panic in one request must not end the session: its reply, dropped on the way, answers `EIO`.
@@ -159,7 +148,7 @@ impl fuser::Filesystem for Adapter {
             Ok(opened) => {
                 let mut flags = FopenFlags::FOPEN_NOFLUSH;
                 flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
-                flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.live);
+                flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.direct);
                 reply.opened(FileHandle(opened.handle), flags);
             }
             Err(error) => reply.error(report(&error)),
@@ -308,6 +297,10 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn getxattr(&self, _request: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        // `ls -l` asks for `security.*` and `system.*` of every file.
+        if !name.as_encoded_bytes().starts_with(b"user.") {
+            return reply.error(Errno::NO_XATTR);
+        }
         guarded(|| match self.filesystem.attributes(inode.0) {
             Ok(attributes) => match attributes.iter().find(|(held, _)| OsStr::new(held) == name) {
                 Some((_, value)) => attributes::reply_xattr(reply, value, size),

@@ -84,10 +84,15 @@ pub struct FileNode {
     pub attributes: Attributes,
 }
 
+/// Fetches a document.
+pub type Load = Arc<dyn Fn() -> BoxFuture<'static, Result<Bytes>> + Send + Sync>;
+
 /// Where a file's bytes come from.
 pub enum Content {
     /// Held: a document that was fetched or written here.
     Bytes(Bytes),
+    /// A document of this many bytes that is kept elsewhere, or fetched again when read.
+    Document(u64, Load),
     /// Made anew at every open.
     Live(Box<dyn Fn() -> Bytes + Send + Sync>),
     /// Fetched when read.
@@ -103,6 +108,12 @@ impl Node {
     /// A file whose bytes are held.
     pub fn bytes(bytes: impl Into<Bytes>, time: Option<Timestamp>) -> Self {
         let content = Content::Bytes(bytes.into());
+        Self::File(Arc::new(FileNode { content, time, attributes: Attributes::new() }))
+    }
+
+    /// A document of `length` bytes that is fetched when read.
+    pub fn document(length: u64, load: Load, time: Option<Timestamp>) -> Self {
+        let content = Content::Document(length, load);
         Self::File(Arc::new(FileNode { content, time, attributes: Attributes::new() }))
     }
 

@@ -7,8 +7,10 @@
 //! [`memory`] and the transfers: it would be asked where `claim` finds a block missing, and given each
 //! block where `Object::publish` puts it into memory.
 
+mod ahead;
 mod claim;
 mod flight;
+mod length;
 pub mod memory;
 mod object;
 
@@ -22,13 +24,12 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use url::Url;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::object::{ByteRange, ObjectId};
 use crate::store::claim::Claimed;
 use crate::store::memory::Memory;
 pub use crate::store::object::Object;
-use crate::store::object::Want;
 
 /// Bytes in a block: the least that is fetched for a jump (read-path.md 5.1: 64 to 128 KiB).
 pub const BLOCK: u64 = 64 * 1024;
@@ -106,19 +107,43 @@ impl Store {
 
     /// The length of `remote`, as far as it is known without asking.
     pub fn known_length(&self, remote: &Remote) -> Option<u64> {
-        let learnt = self.0.objects.lock().peek(&remote.id).and_then(|object| object.known_length());
+        // Out of the table first: nobody waits for one object while holding up all.
+        let object = self.0.objects.lock().peek(&remote.id).cloned();
+        let learnt = object.and_then(|object| match object.is_stale() {
+            true => object.told_length(),
+            false => object.known_length(),
+        });
         learnt.or(remote.length)
+    }
+
+    /// Learns the length of `remote` without its bytes, where its service can tell it so.
+    ///
+    /// # Errors
+    /// What the service met.
+    pub async fn ask_length(&self, remote: &Remote) -> Result<()> {
+        let object = self.object(remote);
+        if object.known_length().is_none()
+            && let Some(length) = remote.fetch.length(&remote.url).await?
+        {
+            object.tell_length(&length);
+        }
+        Ok(())
     }
 
     /// What the last transfer of `remote` met, if it failed a moment ago.
     pub fn last_error(&self, remote: &Remote) -> Option<Error> {
-        self.0.objects.lock().peek(&remote.id)?.last_error()
+        let object = self.0.objects.lock().peek(&remote.id).cloned();
+        object?.last_error()
     }
 
     /// The bytes of `range` if all of them are in memory: for answers in place.
     pub fn ready(&self, object: &Arc<Object>, range: ByteRange, plan: &Plan) -> Option<Bytes> {
+        if object.is_stale() {
+            return None;
+        }
         let range = range.clamp_to(object.known_length()?);
         let blocks = covering(range);
+        let last = blocks.end.saturating_sub(1);
         let bytes = if blocks.end - blocks.start == 1 {
             part(&self.0.memory.get(object.key(blocks.start))?, blocks.start, range)
         } else {
@@ -126,6 +151,10 @@ impl Store {
                 blocks.clone().map(|block| self.0.memory.get(object.key(block))).collect();
             join(blocks, &found?, range)
         };
+        if bytes.len() as u64 != range.len() {
+            return None;
+        }
+        object.note_interest(last);
         object.read_ahead(plan);
         Some(bytes)
     }
@@ -140,8 +169,7 @@ impl Store {
         let blocks = covering(range);
         let fetch_end = plan.fetch.end.max(blocks.end).min(length.div_ceil(BLOCK));
         // All blocks are claimed before the first is waited for, so that they come in one request.
-        let mut claims: Vec<Claimed> =
-            blocks.clone().map(|block| object.claim(block..fetch_end, Want::Now)).collect();
+        let mut claims: Vec<Claimed> = blocks.clone().map(|block| object.claim(block..fetch_end)).collect();
         object.read_ahead(plan);
         let mut found = Vec::with_capacity(claims.len());
         for (block, claim) in blocks.clone().zip(claims.drain(..)) {
@@ -151,12 +179,21 @@ impl Store {
                     Claimed::Here(bytes) => break bytes,
                     Claimed::Awaited(awaited) => match awaited.wait().await? {
                         Some(bytes) => break bytes,
-                        None => claim = object.claim(block..fetch_end, Want::Now),
+                        None => claim = object.claim(block..fetch_end),
                     },
                 }
             });
         }
-        Ok(join(blocks, &found, range))
+        let joined = join(blocks, &found, range);
+        if joined.len() as u64 != range.len() {
+            // Never short (contract.md 3.1), whatever went wrong before.
+            let path = object.remote.url.path();
+            return fail(
+                ErrorKind::Corrupt,
+                format!("{path}: {} bytes where {} are", joined.len(), range.len()),
+            );
+        }
+        Ok(joined)
     }
 
     /// Bytes of blocks held in memory.

@@ -43,7 +43,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("dcms_emulator", &["run/demo"]),
     ("fuser", &["fuse"]),
     ("moka", &["namespace", "store/memory"]),
-    ("lru", &["namespace", "store"]),
+    ("lru", &["fuse/report", "namespace", "store"]),
     ("zarrs_metadata", &["catalog/zarr"]),
     ("zarrs_metadata_ext", &["catalog/zarr"]),
     ("crc32c", &["store"]),

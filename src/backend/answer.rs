@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED};
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, LAST_MODIFIED, TRANSFER_ENCODING,
+};
 use url::Url;
 
 use crate::backend::Ask;
@@ -39,22 +41,22 @@ impl Answer {
     /// Judges `response` to `ask` for the object at `url`.
     ///
     /// # Errors
-    /// The meaning of a status other than 200, 206 and a 416 that tells the length; `Changed` when the
-    /// version differs from the asked one; `Protocol` when the headers contradict the question.
+    /// The meaning of a status other than 200, 206 and a 416 that tells the length; `Protocol` when the headers
+    /// contradict the question. Whether it is the version that was asked for is for the caller to judge: the
+    /// answer tells the new one's length.
     pub fn judge(service: &str, url: &Url, ask: &Ask, response: Response) -> Result<Self> {
         let what = format!("{service}: {}", url.path());
         let headers = &response.headers;
         let version = validator(headers);
         let asked_start = ask.range.map_or(0, |range| range.start);
-        if let (Some(held), true) = (&ask.version, response.status.is_success())
-            && held.contradicts(&version)
-        {
-            return fail(ErrorKind::Changed, format!("{what} changed on the server while it was being read"));
-        }
         let length = content_length(headers, &what)?;
         match response.status {
             StatusCode::OK => {
                 refuse_page(url, headers, &what)?;
+                if length.is_none() && ask.length.is_none() && !headers.contains_key(TRANSFER_ENCODING) {
+                    // The end of the connection would be the end of the file, and nobody could tell a cut.
+                    return fail(ErrorKind::Protocol, format!("{what}: an answer without any length"));
+                }
                 let total = length;
                 Ok(Self {
                     start: 0,
@@ -74,6 +76,9 @@ impl Answer {
                     );
                 };
                 let fits = ask.range.is_some_and(|range| start == range.start && end <= range.end);
+                if total.is_none() && ask.length.is_none() {
+                    return fail(ErrorKind::Protocol, format!("{what}: a part of a file of unknown length"));
+                }
                 let whole = total.is_none_or(|total| end <= total);
                 if !fits || !whole || length.is_some_and(|length| length != end - start) {
                     return fail(
@@ -106,6 +111,8 @@ impl Answer {
     /// `Unavailable` when the body ends before its promised length, `Protocol` when it goes on behind it.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let piece = match &mut self.response {
+            // A part that is complete needs no end of its coding: that may still break.
+            Some(_) if self.partial && self.remaining == Some(0) => None,
             Some(response) => response.chunk().await?,
             None => None,
         };

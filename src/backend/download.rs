@@ -62,9 +62,13 @@ impl Download {
         if !(refusable && refused) {
             return Ok(response);
         }
-        self.post_refused.store(true, Ordering::Relaxed);
-        drop(response);
-        self.transport.send(data_request(Method::GET, url, ask, self.first_byte)).await
+        let other = self.transport.send(data_request(Method::GET, url, ask, self.first_byte)).await?;
+        if other.status.is_success() {
+            // Only now is it the method: a refusal may also come from something in between.
+            self.post_refused.store(true, Ordering::Relaxed);
+            return Ok(other);
+        }
+        Ok(response)
     }
 }
 

@@ -11,17 +11,21 @@ use crate::error::{Error, ErrorKind};
 const BASE: Duration = Duration::from_millis(500);
 const CAP: Duration = Duration::from_secs(20);
 const RETRIES: usize = 5;
+/// Tries after the first when nobody answers at all: who lists a directory waits for them, and a host that was
+/// down three times in some seconds is down.
+const UNREACHABLE: usize = 3;
 
 /// The delays of one operation; a new one is made when bytes have arrived again.
 pub struct Retry {
     delays: backon::ExponentialBackoff,
+    unreachable: usize,
 }
 
 impl Default for Retry {
     fn default() -> Self {
         let delays =
             ExponentialBuilder::default().with_min_delay(BASE).with_max_delay(CAP).with_max_times(RETRIES);
-        Self { delays: delays.with_jitter().build() }
+        Self { delays: delays.with_jitter().build(), unreachable: 0 }
     }
 }
 
@@ -30,6 +34,12 @@ impl Retry {
     pub fn after(&mut self, error: &Error) -> Option<Duration> {
         if !worth_another_try(error.kind()) {
             return None;
+        }
+        if error.kind() == ErrorKind::Unreachable {
+            self.unreachable += 1;
+            if self.unreachable > UNREACHABLE {
+                return None;
+            }
         }
         let delay = self.delays.next()?;
         match error.wait() {
@@ -60,6 +70,14 @@ mod tests {
         assert_eq!(delays.len(), 5);
         assert!(delays.iter().all(|delay| *delay <= CAP * 2));
         assert!(delays[4] > delays[0]);
+    }
+
+    #[test]
+    fn a_host_that_is_down_is_not_waited_for_long() {
+        let mut retry = Retry::default();
+        let delays: Vec<_> = std::iter::from_fn(|| retry.after(&error(ErrorKind::Unreachable))).collect();
+        assert_eq!(delays.len(), 3);
+        assert!(delays.iter().sum::<Duration>() < Duration::from_secs(8));
     }
 
     #[test]

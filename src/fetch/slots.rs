@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -40,14 +40,23 @@ pub trait Slots: Send + Sync {
 pub struct Slot {
     _permit: OwnedSemaphorePermit,
     _lock: Option<File>,
-    ahead: Option<Arc<AtomicUsize>>,
+    _running: Counted,
+    _ahead: Option<Counted>,
 }
 
-impl Drop for Slot {
+/// One more, until dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        if let Some(ahead) = &self.ahead {
-            ahead.fetch_sub(1, Ordering::AcqRel);
-        }
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -55,8 +64,10 @@ impl Drop for Slot {
 pub struct UserSlots {
     permits: Arc<Semaphore>,
     count: usize,
+    /// Slots that are held, by transfers of any kind and by reading ahead.
+    running: Arc<AtomicUsize>,
     ahead: Arc<AtomicUsize>,
-    narrowed: Arc<AtomicUsize>,
+    narrowed: Arc<AtomicBool>,
     directory: Option<PathBuf>,
     queue_limit: Duration,
 }
@@ -68,6 +79,7 @@ impl UserSlots {
         Self {
             permits: Arc::new(Semaphore::new(count)),
             count,
+            running: Arc::default(),
             ahead: Arc::default(),
             narrowed: Arc::default(),
             directory: None,
@@ -131,7 +143,8 @@ impl Slots for UserSlots {
                         continue;
                     }
                 };
-                return Ok(Slot { _permit: permit, _lock: lock, ahead: None });
+                let running = Counted::new(&self.running);
+                return Ok(Slot { _permit: permit, _lock: lock, _running: running, _ahead: None });
             }
         };
         Box::pin(async move {
@@ -146,42 +159,42 @@ impl Slots for UserSlots {
     }
 
     fn spare(&self) -> Option<Slot> {
-        let held = self.ahead.fetch_add(1, Ordering::AcqRel);
-        let taken = (held + 1 < self.count)
-            .then(|| Arc::clone(&self.permits).try_acquire_owned().ok())
-            .flatten()
-            .and_then(|permit| match self.lock() {
-                Locked::Here(file) => Some((permit, Some(file))),
-                Locked::Unshared => Some((permit, None)),
-                Locked::AllTaken => None,
-            });
-        match taken {
-            Some((permit, lock)) => {
-                Some(Slot { _permit: permit, _lock: lock, ahead: Some(Arc::clone(&self.ahead)) })
-            }
-            None => {
-                self.ahead.fetch_sub(1, Ordering::AcqRel);
-                None
-            }
+        let ahead = Counted::new(&self.ahead);
+        if self.ahead.load(Ordering::Acquire) >= self.count {
+            return None;
         }
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let lock = match self.lock() {
+            Locked::Here(file) => Some(file),
+            Locked::Unshared => None,
+            Locked::AllTaken => return None,
+        };
+        let running = Counted::new(&self.running);
+        Some(Slot { _permit: permit, _lock: lock, _running: running, _ahead: Some(ahead) })
     }
 
     fn narrow(&self) {
-        if self.count < 2 || self.narrowed.swap(1, Ordering::AcqRel) == 1 {
+        if self.count < 2 || self.narrowed.swap(true, Ordering::AcqRel) {
             return;
         }
         let (permits, narrowed) = (Arc::clone(&self.permits), Arc::clone(&self.narrowed));
-        let surplus = u32::try_from(self.count - 1).unwrap_or(u32::MAX);
+        let surplus = self.count - 1;
         tokio::spawn(async move {
-            let held = permits.acquire_many_owned(surplus).await;
-            sleep(NARROWED).await;
-            narrowed.store(0, Ordering::Release);
-            drop(held);
+            // One by one, so that waiting readers are not all kept behind the last of them.
+            let mut held = Vec::with_capacity(surplus);
+            let taking = async {
+                for _ in 0..surplus {
+                    held.push(Arc::clone(&permits).acquire_owned().await);
+                }
+                std::future::pending::<()>().await;
+            };
+            let _ = timeout(NARROWED, taking).await;
+            narrowed.store(false, Ordering::Release);
         });
     }
 
     fn usage(&self) -> (usize, usize) {
-        (self.count.saturating_sub(self.permits.available_permits()), self.count)
+        (self.running.load(Ordering::Acquire), self.count)
     }
 }
 
@@ -239,5 +252,14 @@ mod tests {
         let _one = slots.acquire().await.unwrap();
         assert!(timeout(Duration::from_secs(30), slots.acquire()).await.is_err());
         assert!(timeout(Duration::from_secs(31), slots.acquire()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_narrowing_holds_back_is_not_in_use() {
+        let slots = UserSlots::local(4, LONG);
+        let _one = slots.acquire().await.unwrap();
+        slots.narrow();
+        tokio::task::yield_now().await;
+        assert_eq!(slots.usage(), (1, 4));
     }
 }

@@ -2,21 +2,42 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::{Directory, Listing};
+use crate::namespace::{Directory, Listing, Load};
 use crate::reader::Cursors;
 use crate::store::Object;
 
 /// A file that is open.
-pub enum OpenFile {
+pub struct OpenFile {
+    /// Its inode.
+    pub inode: u64,
+    /// Whether it fills the kernel's pages of the inode.
+    pub fills_pages: bool,
+    /// Whether it has been read.
+    pub(super) was_read: AtomicBool,
+    /// Where its bytes come from.
+    pub source: Source,
+}
+
+/// Where the bytes of an open file come from.
+pub enum Source {
     /// All its bytes.
     Held(Bytes),
+    /// A document that is fetched at the first read.
+    Document {
+        /// Bytes that the kernel was told.
+        length: u64,
+        /// How it is fetched.
+        load: Load,
+        /// The bytes once they are there.
+        bytes: OnceCell<Bytes>,
+    },
     /// One version of a remote file. **Invariant**: the handle never changes to another version.
     Remote {
         /// The version.
@@ -88,8 +109,8 @@ impl Handles {
     }
 
     /// Forgets a file; a read that is under way keeps it alive.
-    pub fn remove_file(&self, handle: u64) {
-        self.files.write().remove(&handle);
+    pub fn remove_file(&self, handle: u64) -> Option<Arc<OpenFile>> {
+        self.files.write().remove(&handle)
     }
 
     /// Forgets a directory.

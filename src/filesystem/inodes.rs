@@ -26,9 +26,35 @@ struct Inode {
     name: Arc<str>,
     /// References of the kernel; the entry goes with the last.
     lookups: u64,
-    /// The version that the kernel's pages were filled from.
-    opened_version: Option<u64>,
+    /// The size that the kernel was told last.
+    size: Option<u64>,
+    pages: Pages,
     cursors: Arc<Mutex<Cursors>>,
+    /// Of a directory: files looked up in a row without one being opened.
+    lookups_in_a_row: u32,
+}
+
+/// The kernel's pages of a file, and who fills them. **Invariant**: pages of one inode are filled from one
+/// version only.
+#[derive(Default)]
+struct Pages {
+    /// The version that they were filled from.
+    version: Option<u64>,
+    /// Whether the open that dropped earlier pages is known to have reached the kernel: it has read since.
+    settled: bool,
+    /// Handles that fill them.
+    handles: usize,
+}
+
+/// How a file is to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// The kernel's pages are of this version: keep them.
+    Keep,
+    /// They may be of an earlier version: drop them.
+    Drop,
+    /// They belong to handles of another version that are still open: stay away from them.
+    Bypass,
 }
 
 impl Inodes {
@@ -40,22 +66,23 @@ impl Inodes {
 
     /// Counts one more reference to `name` in `parent` and gives its inode. What is known of an inode is
     /// replaced by the newer `node`.
-    pub fn enter(&self, parent: u64, name: Arc<str>, node: &Node) -> u64 {
+    pub fn enter(&self, parent: u64, name: Arc<str>, node: &Node, size: u64) -> u64 {
         let mut table = self.table.write();
         let number = free_number(&table, parent, &name);
         let inode = table.entry(number).or_insert_with(|| Inode::new(None, parent, name));
         inode.node = Some(node.clone());
+        inode.size = Some(size);
         inode.lookups += 1;
         number
     }
 
-    /// Counts one more reference to a listed name whose node need not be known; the node if it is.
-    pub fn enter_listed(&self, parent: u64, name: Arc<str>) -> (u64, Option<Node>) {
+    /// Counts one more reference to a listed name whose node need not be known; node and size if they are.
+    pub fn enter_listed(&self, parent: u64, name: Arc<str>) -> (u64, Option<(Node, u64)>) {
         let mut table = self.table.write();
         let number = free_number(&table, parent, &name);
         let inode = table.entry(number).or_insert_with(|| Inode::new(None, parent, name));
         inode.lookups += 1;
-        (number, inode.node.clone())
+        (number, inode.node.clone().zip(inode.size))
     }
 
     /// Takes back `count` references.
@@ -94,10 +121,55 @@ impl Inodes {
         self.with(number, |inode| Arc::clone(&inode.cursors))
     }
 
-    /// Notes that the file is opened in `version`; whether that was so the last time too.
-    pub fn opened_version(&self, number: u64, version: u64) -> bool {
+    /// Notes the size that the kernel is told.
+    pub fn told_size(&self, number: u64, size: u64) {
+        if let Some(inode) = self.table.write().get_mut(&number) {
+            inode.size = Some(size);
+        }
+    }
+
+    /// The size that the kernel was told last.
+    pub fn size(&self, number: u64) -> Option<u64> {
+        self.table.read().get(&number)?.size
+    }
+
+    /// Opens a file in `version`; each one that is not bypassed must be closed again.
+    pub fn open(&self, number: u64, version: u64) -> Caching {
         let mut table = self.table.write();
-        table.get_mut(&number).is_some_and(|inode| inode.opened_version.replace(version) == Some(version))
+        let Some(inode) = table.get_mut(&number) else { return Caching::Bypass };
+        let pages = &mut inode.pages;
+        let same = pages.version == Some(version);
+        if !same && pages.handles > 0 {
+            return Caching::Bypass;
+        }
+        pages.handles += 1;
+        if same && pages.settled {
+            return Caching::Keep;
+        }
+        *pages = Pages { version: Some(version), settled: false, handles: pages.handles };
+        Caching::Drop
+    }
+
+    /// A handle that fills the kernel's pages has read: its open has reached the kernel.
+    pub fn settle(&self, number: u64) {
+        if let Some(inode) = self.table.write().get_mut(&number) {
+            inode.pages.settled = true;
+        }
+    }
+
+    /// Closes what [`Self::open`] opened and did not bypass.
+    pub fn close(&self, number: u64) {
+        if let Some(inode) = self.table.write().get_mut(&number) {
+            inode.pages.handles = inode.pages.handles.saturating_sub(1);
+        }
+    }
+
+    /// Counts files of a directory that are looked up in a row; an open begins anew.
+    pub fn looked_up(&self, directory: u64, opened: bool) -> u32 {
+        let mut table = self.table.write();
+        let Some(inode) = table.get_mut(&directory) else { return 0 };
+        inode.lookups_in_a_row = if opened { 0 } else { inode.lookups_in_a_row.saturating_add(1) };
+        inode.lookups_in_a_row
     }
 
     fn with<T>(&self, number: u64, read: impl FnOnce(&Inode) -> T) -> Result<T> {
@@ -115,7 +187,16 @@ impl Inodes {
 
 impl Inode {
     fn new(node: Option<Node>, parent: u64, name: Arc<str>) -> Self {
-        Self { node, parent, name, lookups: 0, opened_version: None, cursors: Arc::default() }
+        Self {
+            node,
+            parent,
+            name,
+            lookups: 0,
+            size: None,
+            pages: Pages::default(),
+            cursors: Arc::default(),
+            lookups_in_a_row: 0,
+        }
     }
 }
 
@@ -146,19 +227,33 @@ mod tests {
     fn numbers_outlive_forgetting_and_the_table_does_not_grow() {
         let inodes = Inodes::new(Arc::new(StaticDirectory::default()));
         let file = Node::bytes("x", None);
-        let first = inodes.enter(ROOT, "a".into(), &file);
-        inodes.enter(ROOT, "a".into(), &file);
+        let first = inodes.enter(ROOT, "a".into(), &file, 1);
+        inodes.enter(ROOT, "a".into(), &file, 1);
         inodes.forget(first, 1);
         assert!(inodes.node(first).is_ok());
         inodes.forget(first, 1);
         assert!(inodes.node(first).is_err());
         assert_eq!(inodes.count(), 1);
-        assert_eq!(inodes.enter(ROOT, "a".into(), &file), first);
+        assert_eq!(inodes.enter(ROOT, "a".into(), &file, 1), first);
         inodes.forget(ROOT, 7);
         let (listed, node) = inodes.enter_listed(ROOT, "b".into());
         assert!(node.is_none() && inodes.node(listed).is_err());
-        assert_eq!(inodes.enter(ROOT, "b".into(), &file), listed);
+        assert_eq!(inodes.enter(ROOT, "b".into(), &file, 1), listed);
         assert!(inodes.enter_listed(ROOT, "b".into()).1.is_some() && inodes.node(listed).is_ok());
         assert!(inodes.node(ROOT).is_ok());
+    }
+
+    #[test]
+    fn pages_are_filled_from_one_version_at_a_time() {
+        let inodes = Inodes::new(Arc::new(StaticDirectory::default()));
+        let file = inodes.enter(ROOT, "a".into(), &Node::bytes("x", None), 1);
+        assert_eq!(inodes.open(file, 1), Caching::Drop);
+        // Not before the first open has reached the kernel: it would keep what that open drops.
+        assert_eq!(inodes.open(file, 1), Caching::Drop);
+        inodes.settle(file);
+        assert_eq!(inodes.open(file, 1), Caching::Keep);
+        assert_eq!(inodes.open(file, 2), Caching::Bypass);
+        (0..3).for_each(|_| inodes.close(file));
+        assert_eq!(inodes.open(file, 2), Caching::Drop);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use fuser::{Errno, FileHandle, Request};
 
-use super::{Adapter, report};
-use crate::error::ErrorKind;
+use super::Adapter;
+use super::report::report;
 use crate::filesystem::handles::OpenDirectory;
 use crate::namespace::{Entry, Kind, Listing};
 use crate::sys::caller::Caller;
@@ -56,14 +56,8 @@ impl Adapter {
             return reply(Ok((directory, listing)));
         }
         let work = async move {
-            match directory.listing().await {
-                Ok(listing) => Ok((Arc::clone(&directory), listing.clone())),
-                // The C library takes ENOENT for the end of the list: the directory would look empty.
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    Err(error.clone().reclassify(ErrorKind::Changed))
-                }
-                Err(error) => Err(error.clone()),
-            }
+            let listing = directory.listing().await?.clone();
+            Ok((directory, listing))
         };
         self.answer(Caller::of(request.pid()), work, reply);
     }

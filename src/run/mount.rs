@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Uid};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, sleep};
 use toml::Value;
 
@@ -37,7 +37,7 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
     let settings = layers::load(&sources(args))?;
     // A device that was handed in is mounted already: the point is in use by that very mount.
     let point = match args.fuse_fd {
-        Some(_) => std::path::absolute(asked).unwrap_or_else(|_| asked.clone()),
+        Some(_) => mountpoint::handed_in(asked)?,
         None => mountpoint::prepare(asked, args.nonempty)?,
     };
     if args.foreground {
@@ -49,9 +49,11 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
             // The handed-in device belongs to the child alone: the mount must end with it.
             drop(args.fuse_fd.map(mount::inherited).transpose()?);
             child.wait()?;
+            let mounted = Mounted::found_at(&point);
             if let Err(error) = answers(&point) {
+                // The daemon unmounts when it is told to stop; if it cannot any more, we do, but nothing else.
+                let _ = mounted.detach(true);
                 let _ = kill(child.pid, Signal::SIGTERM);
-                let _ = mount::detach(&point, true);
                 return Err(error);
             }
             println!("mounted at {}; `dcmsfs unmount {}` ends it", asked.display(), asked.display());
@@ -59,15 +61,13 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
         }
         Side::Child(report) => {
             let file = args.log_file.clone().unwrap_or_else(places::log_file);
-            let served = match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
+            match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
                 Ok(()) => serve(settings, &point, args.fuse_fd, Ready::Background(report)),
                 Err(error) => {
                     report.failed(&error);
                     Err(error)
                 }
-            };
-            // The terminal is gone by now.
-            served.inspect_err(|error| tracing::error!("{error}"))
+            }
         }
     }
 }
@@ -123,8 +123,10 @@ pub(super) async fn mount_and_serve(
     device: Option<std::os::fd::OwnedFd>,
     ready: Ready,
 ) -> Result<()> {
-    match begin(settings, point, device) {
-        Ok((built, mounted, running)) => {
+    // Before there is a mount: a signal must never end the process and leave one.
+    let begun = Signals::listen().and_then(|signals| Ok((signals, begin(settings, point, device)?)));
+    match begun {
+        Ok((signals, (built, mounted, running))) => {
             match ready {
                 Ready::Foreground => notify_when_answering(point.to_owned()),
                 Ready::Background(report) => {
@@ -133,7 +135,7 @@ pub(super) async fn mount_and_serve(
                 }
                 Ready::Say(say) => say(),
             }
-            let ended = stand(&mounted, running).await;
+            let ended = stand(&mounted, running, signals).await;
             drop(built);
             ended
         }
@@ -172,20 +174,34 @@ fn begin(
     }
 }
 
-/// Serves until the mount goes or a signal comes: the first asks users to finish, the second does not.
-async fn stand(mounted: &Mounted, mut running: Running) -> Result<()> {
-    let signals = |kind| signal(kind).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()));
-    let mut interrupt = signals(SignalKind::interrupt())?;
-    let mut terminate = signals(SignalKind::terminate())?;
-    let mut stopped = async || {
+/// The signals that end a mount in order.
+struct Signals([unix::Signal; 4]);
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let kinds =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
+        let [interrupt, terminate, hangup, quit] = kinds.map(signal);
+        let all = (|| Ok::<_, io::Error>(Self([interrupt?, terminate?, hangup?, quit?])))();
+        all.map_err(|error| Error::new(ErrorKind::Internal, format!("cannot listen for signals: {error}")))
+    }
+
+    async fn stop(&mut self) {
+        let [interrupt, terminate, hangup, quit] = &mut self.0;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            _ = quit.recv() => {}
         }
-    };
+    }
+}
+
+/// Serves until the mount goes or a signal comes: the first asks users to finish, the second does not.
+async fn stand(mounted: &Mounted, mut running: Running, mut signals: Signals) -> Result<()> {
     tokio::select! {
         ended = running.ended() => return judge(mounted, ended),
-        () = stopped() => {}
+        () = signals.stop() => {}
     }
     tracing::info!("stopping");
     let drained = async {
@@ -199,7 +215,7 @@ async fn stand(mounted: &Mounted, mut running: Running) -> Result<()> {
     };
     tokio::select! {
         () = drained => {}
-        () = stopped() => {}
+        () = signals.stop() => {}
     }
     if let Err(error) = detach_off_thread(mounted, true).await {
         if mounted.by_others() {

@@ -2,11 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use nix::unistd::Uid;
 
 use crate::error::{ErrorKind, Result, fail};
 use crate::sys::{mount, mounts};
+
+/// How long a mount may take to show that it is alive.
+const ALIVE: Duration = Duration::from_secs(5);
 
 /// The place as an absolute path, ready to be mounted on: a directory, an empty one unless `nonempty`. A dead mount of ours that is in
 /// the way is removed.
@@ -22,7 +27,10 @@ pub(super) fn prepare(point: &Path, nonempty: bool) -> Result<PathBuf> {
     };
     // The table first: a look at the directory of a mount that hangs would hang too.
     if let Some(there) = mounts::at(&absolute).filter(|there| there.kind == mounts::TYPE) {
-        if !is_dead(&absolute) {
+        let Some(dead) = is_dead(&absolute) else {
+            return wrong(format!("{shown} is mounted and does not answer: `dcmsfs unmount --lazy {shown}`"));
+        };
+        if !dead {
             return wrong(format!("{shown} is mounted already: use it, or `dcmsfs unmount {shown}` first"));
         }
         if there.user.is_some_and(|user| user != Uid::effective().as_raw()) {
@@ -60,11 +68,28 @@ pub(super) fn prepare(point: &Path, nonempty: bool) -> Result<PathBuf> {
     }
 }
 
-/// Whether the daemon of the mount at `point` is gone. The name is a fresh one each time, because the kernel
-/// answers for known ones from memory (contract.md 3.6).
-fn is_dead(point: &Path) -> bool {
+/// Whether the daemon of the mount at `point` is gone; `None` when it is there and does not answer. The name is
+/// a fresh one each time, because the kernel answers for known ones from memory (contract.md 3.6).
+fn is_dead(point: &Path) -> Option<bool> {
     let fresh = point.join(format!(".dcmsfs-alive-{}", std::process::id()));
-    matches!(std::fs::symlink_metadata(fresh), Err(error) if error.raw_os_error() == Some(libc::ENOTCONN))
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(std::fs::symlink_metadata(fresh).map(drop)));
+    let answer = receiver.recv_timeout(ALIVE).ok()?;
+    Some(matches!(answer, Err(error) if error.raw_os_error() == Some(libc::ENOTCONN)))
+}
+
+/// The place of a mount that another process has made for us. Only its parent is looked at: a look at the
+/// mount itself would wait for the daemon that we are about to be.
+///
+/// # Errors
+/// `Configuration` when there is no such place.
+pub(super) fn handed_in(point: &Path) -> Result<PathBuf> {
+    let place = point.parent().zip(point.file_name());
+    let found = place.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name)));
+    match found {
+        Some(found) => Ok(found),
+        None => fail(ErrorKind::Configuration, format!("{} is no mount point", point.display())),
+    }
 }
 
 /// Without `.` and `..`, by text alone: links are not followed yet.

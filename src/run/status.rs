@@ -1,6 +1,7 @@
 //! `dcmsfs status`
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,43 +15,64 @@ use crate::sys::mounts;
 /// How long a mount may take to tell of itself before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The longest account that a mount gives of itself.
+const LONGEST: u64 = 1 << 20;
+
 /// Shows one mount or all of them.
 pub(super) fn run(args: &StatusArgs) -> Result<()> {
-    let mut others = Vec::new();
-    let mut found = Vec::new();
-    match &args.mountpoint {
-        Some(point) => found.push(ask(&mounts::point(point))),
-        None => {
-            for mount in mounts::ours() {
-                let status = ask(&mount.point);
-                // Without `allow_other` nobody else can look into a user's mount, not even root.
-                let other = mount.user.filter(|user| *user != Uid::effective().as_raw());
-                match other {
-                    Some(user) if status.is_err() => others.push((mount.point, user)),
-                    _ => found.push(status),
-                }
-            }
-        }
-    }
+    let points: Vec<PathBuf> = match &args.mountpoint {
+        Some(point) => vec![mounts::point(point)],
+        None => mine().map(|mount| mount.point).collect(),
+    };
+    let others = if args.mountpoint.is_none() { theirs() } else { Vec::new() };
+    let found: Vec<(PathBuf, Result<Status>)> =
+        points.into_iter().map(|point| (point.clone(), ask(&point))).collect();
     if args.json {
-        let good: Vec<&Status> = found.iter().filter_map(|status| status.as_ref().ok()).collect();
+        let good: Vec<&Status> = found.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
         let json = serde_json::to_string_pretty(&good)
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         println!("{json}");
     } else if found.is_empty() && others.is_empty() {
         println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
     } else {
-        found.iter().filter_map(|status| status.as_ref().ok()).for_each(show);
-        for (point, user) in &others {
-            let user = User::from_uid((*user).into()).ok().flatten();
-            let name = user.map_or_else(|| "another user".to_owned(), |user| user.name);
-            println!("{}  (of {name}, who alone can see more)", point.display());
+        for (_, status) in &found {
+            if let Ok(status) = status {
+                show(status);
+            }
+        }
+        for mount in &others {
+            let owner = mount.user.and_then(|user| User::from_uid(user.into()).ok().flatten());
+            let name = owner.map_or_else(|| "another user".to_owned(), |owner| plain(&owner.name));
+            println!("{}  (of {name})", plain(&mount.point.display().to_string()));
         }
     }
-    match found.into_iter().find_map(Result::err) {
+    match found.into_iter().find_map(|(_, status)| status.err()) {
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// The mounts of this user: those of others cannot be entered, or say what their owner likes.
+fn mine() -> impl Iterator<Item = mounts::Mount> {
+    let user = Uid::effective().as_raw();
+    mounts::ours().into_iter().filter(move |mount| mount.user == Some(user))
+}
+
+/// The mounts of others: named, but not asked.
+fn theirs() -> Vec<mounts::Mount> {
+    let user = Uid::effective().as_raw();
+    mounts::ours().into_iter().filter(|mount| mount.user != Some(user)).collect()
+}
+
+fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(LONGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Text from elsewhere without what would steer a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 fn ask(point: &Path) -> Result<Status> {
@@ -61,7 +83,7 @@ fn ask(point: &Path) -> Result<Status> {
     }
     let file = point.join(".dcmsfs/status.json");
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || sender.send(std::fs::read(file)));
+    std::thread::spawn(move || sender.send(read_bounded(&file)));
     match receiver.recv_timeout(PATIENCE) {
         Ok(Ok(json)) => serde_json::from_slice(&json).map_err(|error| {
             Error::new(ErrorKind::Protocol, format!("{shown} is mounted by another version: {error}"))
@@ -80,11 +102,12 @@ fn ask(point: &Path) -> Result<Status> {
 
 fn show(status: &Status) {
     let minutes = (jiff::Timestamp::now() - status.since).total(jiff::Unit::Minute).unwrap_or(0.0);
-    println!("{}  (process {}, for {minutes:.0} min)", status.mountpoint.display(), status.pid);
+    let point = plain(&status.mountpoint.display().to_string());
+    println!("{point}  (process {}, for {minutes:.0} min)", status.pid);
     for service in &status.services {
         println!(
             "  {:<14} {} of {} slots in use, {} requests, {} fetched{}",
-            service.name,
+            plain(&service.name),
             service.transfers,
             service.slots,
             service.requests,
@@ -92,20 +115,20 @@ fn show(status: &Status) {
             if service.failures > 0 { format!(", {} failures", service.failures) } else { String::new() },
         );
         if let Some(problem) = &service.problem {
-            println!("  {:<14} problem: {problem}", "");
+            println!("  {:<14} problem: {}", "", plain(problem));
         }
     }
     for account in &status.accounts {
         let state = match (account.state, &account.problem) {
-            (_, Some(problem)) => problem.clone(),
+            (_, Some(problem)) => plain(problem),
             (State::LoggedIn, _) => "logged in".into(),
             (State::Expired, _) => "expired: run `dcmsfs login`".into(),
             (State::Missing, _) => "not logged in: run `dcmsfs login`".into(),
             (State::NotNeeded, _) => "no login needed".into(),
         };
-        let user = account.user.as_ref().map_or(String::new(), |user| format!(" as {user}"));
+        let user = account.user.as_ref().map_or(String::new(), |user| format!(" as {}", plain(user)));
         let until = account.until.map_or(String::new(), |until| format!(" until {until:.0}"));
-        println!("  {:<14} account: {state}{user}{until}", account.name);
+        println!("  {:<14} account: {state}{user}{until}", plain(&account.name));
     }
     println!("  {:<14} {} of blocks", "memory", bytes(status.memory_bytes));
 }

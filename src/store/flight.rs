@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::backend::Ask;
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -23,6 +23,8 @@ use crate::store::{Access, BLOCK};
 
 /// A body of at most this many bytes is read to its end even if only its length was wanted.
 const KEPT: u64 = 256 * 1024;
+/// How long one block may take once its transfer has begun (contract.md 4.3).
+const BLOCK_LIMIT: Duration = Duration::from_secs(60);
 /// How long a transfer that nobody reads from holds its slot.
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 const STREAM_PATIENCE: Duration = Duration::from_secs(10);
@@ -57,6 +59,8 @@ pub(super) struct Flight {
     /// Checksum of a stream's bytes from 0 to the next byte.
     passed: u32,
     streaming: bool,
+    /// When the block being put together must be there.
+    deadline: Instant,
     settled: bool,
 }
 
@@ -64,8 +68,7 @@ impl Drop for Flight {
     /// A transfer that panics or dies with the runtime must not leave readers waiting.
     fn drop(&mut self) {
         if !self.settled {
-            let gone = fail(ErrorKind::Internal, "a transfer ended unexpectedly");
-            self.object.finish(self.id, &gone);
+            self.object.finish(self.id, fail(ErrorKind::Internal, "a transfer ended unexpectedly"));
         }
     }
 }
@@ -75,7 +78,8 @@ impl Flight {
         let block = asked.as_ref().map_or(0, |blocks| blocks.start);
         let streaming = asked.is_none();
         let partial = BytesMut::new();
-        Self { object, id, asked, probe, partial, block, passed: 0, streaming, settled: false }
+        let deadline = Instant::now() + BLOCK_LIMIT;
+        Self { object, id, asked, probe, partial, block, passed: 0, streaming, deadline, settled: false }
     }
 
     /// Brings what was asked for, and settles everything that was promised.
@@ -85,19 +89,20 @@ impl Flight {
             tracing::debug!(path = self.object.remote.url.path(), "transfer failed: {error}");
         }
         self.settled = true;
-        self.object.finish(self.id, &end);
+        self.object.finish(self.id, end);
     }
 
     async fn bring(&mut self, mut slot: Option<Slot>) -> Result<End> {
         let mut retry = Retry::default();
         let mut restarted = false;
         loop {
-            let before = self.position();
+            let before = self.block;
             match self.attempt(slot.take()).await {
                 Ok(end) => return Ok(end),
                 Err(Break::Refused(error)) => return Err(error),
                 Err(Break::Body(error)) => {
-                    if self.position() > before {
+                    // A whole block: a server that sends a byte and breaks off would be asked for ever.
+                    if self.block > before {
                         retry = Retry::default();
                     }
                     // Without ranges each further try costs the whole object again.
@@ -133,11 +138,14 @@ impl Flight {
         // the first answer with a part it is asked for all the same, to learn whether the server can.
         let whole = range.is_some_and(|range| range.start == 0 && Some(range.end) == length);
         let known = self.object.remote.fetch.ranges().is_some();
-        Ask { range: range.filter(|_| !(whole && known)), version: self.object.version() }
+        Ask { range: range.filter(|_| !(whole && known)), version: self.object.version(), length }
     }
 
     async fn attempt(&mut self, slot: Option<Slot>) -> std::result::Result<End, Break> {
         let ask = self.ask();
+        if ask.range.is_some_and(|range| range.is_empty()) {
+            return Ok(End::Complete);
+        }
         let object = Arc::clone(&self.object);
         let begun = object.remote.fetch.begin(&object.remote.url, &ask, slot).await;
         let mut transfer = begun.map_err(Break::Refused)?;
@@ -155,7 +163,8 @@ impl Flight {
             }
             compare = Some(Compare { left: self.position(), sum: 0, expected: self.passed });
         }
-        while let Some(bytes) = transfer.chunk().await.map_err(Break::Body)? {
+        self.deadline = Instant::now() + BLOCK_LIMIT;
+        while let Some(bytes) = self.next_piece(&mut transfer).await? {
             let fresh = match &mut compare {
                 Some(compare) => compare.skip(bytes).map_err(Break::Refused)?,
                 None => bytes,
@@ -165,8 +174,25 @@ impl Flight {
                 return Ok(end);
             }
         }
+        if compare.is_some_and(|compare| compare.left > 0) {
+            let message =
+                format!("{}: the body ended before the bytes known already", object.remote.url.path());
+            return Err(Break::Body(Error::new(ErrorKind::Unavailable, message)));
+        }
         self.last_block(&transfer)?;
         Ok(End::Complete)
+    }
+
+    /// The next piece of the body, within the time that a block may take.
+    async fn next_piece(&self, transfer: &mut Transfer) -> std::result::Result<Option<Bytes>, Break> {
+        match timeout_at(self.deadline, transfer.chunk()).await {
+            Ok(piece) => piece.map_err(Break::Body),
+            Err(_) => {
+                let path = self.object.remote.url.path();
+                let message = format!("{path}: {BLOCK} bytes took more than {} s", BLOCK_LIMIT.as_secs());
+                Err(Break::Refused(Error::new(ErrorKind::TimedOut, message)))
+            }
+        }
     }
 
     /// Puts arrived bytes into blocks and hands out each block that is full.
@@ -188,7 +214,11 @@ impl Flight {
     }
 
     fn hand_out(&mut self) {
-        let full = self.partial.split().freeze();
+        self.deadline = Instant::now() + BLOCK_LIMIT;
+        let full = self.partial.split();
+        // A short block would keep the whole buffer that it was put together in.
+        let short = (full.len() as u64) < BLOCK / 2;
+        let full = if short { Bytes::copy_from_slice(&full) } else { full.freeze() };
         self.object.publish(self.block, full, self.id);
         self.block += 1;
     }
@@ -204,6 +234,7 @@ impl Flight {
             return Err(Break::Body(Error::new(ErrorKind::Unavailable, message)));
         }
         if position > length {
+            self.object.is_told(position);
             let message = format!("{path} has {position} bytes on the server, not {length}");
             return Err(Break::Refused(Error::new(ErrorKind::Changed, message)));
         }
@@ -220,29 +251,37 @@ impl Flight {
 
     /// Waits while nobody wants what comes next, so that a look at a length does not download a file and a
     /// stream does not push out of memory what has not been read. `Some` when the wait was in vain.
-    async fn hold_back(&self, transfer: &Transfer) -> Option<End> {
+    async fn hold_back(&mut self, transfer: &Transfer) -> Option<End> {
+        let object = Arc::clone(&self.object);
         let position = self.position();
-        let wanted = self.object.wanted();
-        if self.probe && wanted.is_none() && self.streaming {
+        let wanted = object.wanted();
+        let held = if self.probe && wanted.is_none() && self.streaming {
+            // A length that no header tells is found at the end only.
             let small = transfer.answer.total.is_some_and(|total| total <= KEPT);
-            if small || (position < KEPT && self.object.remote.access == Access::Whole) {
+            let first = position < KEPT && object.remote.access == Access::Whole;
+            if small || first || object.awaits_end() {
                 return None;
             }
-            return self.object_wanted(PROBE_PATIENCE, None).await;
-        }
-        let window = self.object.memory_capacity() / 2;
-        let fits = self.object.known_length().is_some_and(|length| length <= window);
-        if self.streaming && !fits && position > (wanted.unwrap_or(0) + 1) * BLOCK + window {
-            return self.object_wanted(STREAM_PATIENCE, wanted).await;
-        }
-        None
+            self.wait_for_interest(PROBE_PATIENCE, None).await
+        } else {
+            let window = object.memory_capacity() / 2;
+            let fits = object.known_length().is_some_and(|length| length <= window);
+            let behind = (wanted.unwrap_or(0) + 1) * BLOCK + window;
+            if !self.streaming || fits || position <= behind || object.awaits_end() || object.owes(self.id) {
+                return None;
+            }
+            self.wait_for_interest(STREAM_PATIENCE, wanted).await
+        };
+        self.deadline = Instant::now() + BLOCK_LIMIT;
+        held
     }
 
-    async fn object_wanted(&self, patience: Duration, before: Option<u64>) -> Option<End> {
+    async fn wait_for_interest(&self, patience: Duration, before: Option<u64>) -> Option<End> {
+        let object = &self.object;
         let moved = async {
-            while self.object.wanted() == before {
+            while object.wanted() == before && !object.owes(self.id) && !object.awaits_end() {
                 // The short wait covers a reader who asks between the look and the wait.
-                let _ = timeout(Duration::from_millis(50), self.object.interest()).await;
+                let _ = timeout(Duration::from_millis(50), object.interest()).await;
             }
         };
         timeout(patience, moved).await.err().map(|_| End::Released)

@@ -16,6 +16,9 @@ pub struct BlockKey {
     pub block: u64,
 }
 
+/// What a block costs beside its bytes, about.
+const OVERHEAD: usize = 256;
+
 /// Blocks in memory. Clones share them.
 #[derive(Clone)]
 pub struct Memory {
@@ -28,7 +31,7 @@ impl Memory {
     pub fn new(capacity: u64) -> Self {
         let blocks = Cache::builder()
             .max_capacity(capacity)
-            .weigher(|_: &BlockKey, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+            .weigher(|_: &BlockKey, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
             .build();
         Self { blocks, capacity }
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_came_last_stays_and_the_bound_holds() {
-        let memory = Memory::new(64 * 1024);
+        let memory = Memory::new(64 * 1280);
         let key = |block| BlockKey { version: 1, block };
         for hot in 0..64 {
             memory.put(key(hot), Bytes::from(vec![0; 1024]));

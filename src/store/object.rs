@@ -22,7 +22,7 @@ use crate::object::Validator;
 use crate::store::claim::{Awaited, Claimed};
 use crate::store::flight::{End, Flight};
 use crate::store::memory::{BlockKey, Memory};
-use crate::store::{Access, Plan, Remote};
+use crate::store::{Access, Remote};
 
 /// How long a failure answers for its block without another try: the kernel asks twice for a failing
 /// page, and each would cost a full round of retries (contract.md 3.3).
@@ -42,33 +42,42 @@ pub struct Object {
     pub(super) remote: Remote,
     /// Unique in this process: the key of the version's blocks.
     version_number: u64,
-    memory: Memory,
+    pub(super) memory: Memory,
     runtime: Handle,
-    state: Mutex<State>,
-    /// Rung when the length is learnt or the version found stale.
-    news: Notify,
-    /// Rung when a reader asks for a block: a transfer may be holding back.
+    pub(super) state: Mutex<State>,
+    /// Rung when the length is learnt, the version found stale, or a transfer has ended.
+    pub(super) news: Notify,
+    /// The block that a reader asked for last, hits in memory included; [`NOBODY`] before the first.
+    wanted: AtomicU64,
+    /// Rung when that changes: a transfer may be holding back.
     interest: Notify,
+    /// Up to this block all that was to be read ahead has been asked for.
+    pub(super) ahead_to: AtomicU64,
 }
 
+/// No reader has asked for a block yet.
+const NOBODY: u64 = u64::MAX;
+
 #[derive(Default)]
-struct State {
-    length: Option<u64>,
-    version: Validator,
+pub(super) struct State {
+    pub(super) length: Option<u64>,
+    pub(super) version: Validator,
     /// The length that the server told when it differs from `length`.
     told: Option<u64>,
     /// Why nothing more can be read of this version.
-    fate: Option<Error>,
-    awaited: HashMap<u64, Promise>,
+    pub(super) fate: Option<Error>,
+    pub(super) awaited: HashMap<u64, Promise>,
     failed: HashMap<u64, (Instant, Error)>,
     /// The transfer that brings the object from its first byte on.
     stream: Option<Stream>,
-    /// The block that a reader asked for last.
-    wanted: Option<u64>,
     flights: u64,
+    /// Transfers under way.
+    pub(super) running: usize,
+    /// Who waits for the length and nothing else.
+    pub(super) length_waiters: usize,
 }
 
-struct Promise {
+pub(super) struct Promise {
     awaited: Arc<Awaited>,
     flight: u64,
 }
@@ -89,7 +98,9 @@ impl Object {
             runtime: runtime.clone(),
             state: Mutex::new(State { length, ..State::default() }),
             news: Notify::new(),
+            wanted: AtomicU64::new(NOBODY),
             interest: Notify::new(),
+            ahead_to: AtomicU64::new(0),
         })
     }
 
@@ -110,37 +121,11 @@ impl Object {
         state.fate.clone().or_else(|| latest.map(|(_, error)| error.clone()))
     }
 
-    /// Bytes in the object; learnt by beginning the download when nobody knows them.
-    ///
-    /// # Errors
-    /// What the transfer met.
-    pub async fn length(self: &Arc<Self>) -> Result<u64> {
-        loop {
-            let news = self.news.notified();
-            tokio::pin!(news);
-            news.as_mut().enable();
-            {
-                let state = self.state.lock();
-                if let Some(error) = &state.fate {
-                    return Err(error.clone());
-                }
-                if let Some(length) = state.length {
-                    return Ok(length);
-                }
-            }
-            if let Claimed::Awaited(awaited) = self.claim(0..1, Want::Length) {
-                tokio::select! {
-                    () = news => {}
-                    outcome = awaited.wait() => { outcome?; }
-                }
-            }
-        }
-    }
-
     pub(super) fn is_stale(&self) -> bool {
         self.state.lock().fate.is_some()
     }
 
+    /// The length that the server told, once this version was found stale.
     pub(super) fn told_length(&self) -> Option<u64> {
         self.state.lock().told
     }
@@ -155,61 +140,47 @@ impl Object {
 
     /// The first block of `blocks`: its bytes, or a promise of them. When no transfer brings it yet, one
     /// is begun for it and for those of the following blocks that are missing too.
-    pub(super) fn claim(self: &Arc<Self>, blocks: Range<u64>, want: Want) -> Claimed {
+    pub(super) fn claim(self: &Arc<Self>, blocks: Range<u64>) -> Claimed {
         let block = blocks.start;
+        self.note_interest(block);
         let mut state = self.state.lock();
-        if want == Want::Now {
-            state.wanted = Some(block);
-            self.interest.notify_waiters();
-        }
         if let Some(promise) = state.awaited.get(&block) {
             return Claimed::Awaited(Arc::clone(&promise.awaited));
+        }
+        if let Some(error) = state.fate.as_ref().or(state.fresh_failure(block)) {
+            let failed = Awaited::default();
+            failed.settle(Err(error.clone()));
+            return Claimed::Awaited(Arc::new(failed));
         }
         // After the promises: a block is put into memory before its promise is taken away.
         if let Some(bytes) = self.memory.get(self.key(block)) {
             return Claimed::Here(bytes);
         }
-        let memo = state.failed.get(&block).filter(|(when, _)| when.elapsed() < REMEMBER_FAILURE);
-        if let Some(error) = state.fate.as_ref().or(memo.map(|(_, error)| error)) {
-            let failed = Awaited::default();
-            failed.settle(Err(error.clone()));
-            return Claimed::Awaited(Arc::new(failed));
-        }
         let run = self.missing(&state, blocks);
-        Claimed::Awaited(self.launch(&mut state, run, None, want))
+        Claimed::Awaited(self.launch(&mut state, run, None, Want::Now))
     }
 
-    /// Sees to it that the blocks behind `plan.fetch` are there or on their way, if a slot is free.
-    pub(super) fn read_ahead(self: &Arc<Self>, plan: &Plan) {
-        if plan.ahead == 0 || self.streams() {
-            return;
-        }
-        let mut state = self.state.lock();
-        let Some(length) = state.length.filter(|_| state.fate.is_none()) else { return };
-        let end = length.div_ceil(super::BLOCK);
-        let horizon = (plan.fetch.end + plan.ahead).min(end);
-        let known = |block: &u64| state.awaited.contains_key(block) || self.memory.holds(self.key(*block));
-        let Some(start) = (plan.fetch.end..horizon).find(|block| !known(block)) else { return };
-        if let Some(slot) = self.remote.fetch.spare_slot() {
-            let run = self.missing(&state, start..(start + plan.ahead).min(end));
-            self.launch(&mut state, run, Some(slot), Want::Now);
+    /// A reader asks for `block`, or has just been given it from memory.
+    pub(super) fn note_interest(&self, block: u64) {
+        if self.wanted.swap(block, Ordering::AcqRel) != block {
+            self.interest.notify_waiters();
         }
     }
 
     /// The first of `blocks` and those behind it up to one that is there or on its way.
-    fn missing(&self, state: &State, blocks: Range<u64>) -> Range<u64> {
+    pub(super) fn missing(&self, state: &State, blocks: Range<u64>) -> Range<u64> {
         let known = |block: &u64| state.awaited.contains_key(block) || self.memory.holds(self.key(*block));
         let end = (blocks.start + 1..blocks.end).find(known).unwrap_or(blocks.end.max(blocks.start + 1));
         blocks.start..end
     }
 
     /// Whether the object comes by one transfer from its first byte on.
-    fn streams(&self) -> bool {
+    pub(super) fn streams(&self) -> bool {
         self.remote.access == Access::Whole || self.remote.fetch.ranges() == Some(false)
     }
 
     /// Promises `run`, by the stream that is under way if that still comes to it, else by a new transfer.
-    fn launch(
+    pub(super) fn launch(
         self: &Arc<Self>,
         state: &mut State,
         run: Range<u64>,
@@ -222,6 +193,7 @@ impl Object {
             Some(flight) => flight,
             None => {
                 state.flights += 1;
+                state.running += 1;
                 let flight = state.flights;
                 if streams && state.stream.is_none() {
                     state.stream = Some(Stream { flight, next: 0 });
@@ -256,7 +228,10 @@ impl Object {
                 state.told = Some(told);
                 Some(format!("{path} has {told} bytes on the server, not {known}"))
             }
-            _ if state.version.contradicts(&answer.version) => Some(format!("{path} changed on the server")),
+            _ if state.version.contradicts(&answer.version) => {
+                state.told = answer.total;
+                Some(format!("{path} changed on the server while it was read"))
+            }
             _ => None,
         };
         if let Some(message) = fate {
@@ -280,6 +255,11 @@ impl Object {
     pub(super) fn ended_at(&self, length: u64) {
         self.state.lock().length = Some(length);
         self.news.notify_waiters();
+    }
+
+    /// The server has shown by its bytes that the object has another length.
+    pub(super) fn is_told(&self, length: u64) {
+        self.state.lock().told = Some(length);
     }
 
     pub(super) fn version(&self) -> Option<Validator> {
@@ -323,29 +303,40 @@ impl Object {
         !all
     }
 
-    /// Whether a reader has ever asked for bytes, and up to which block.
+    /// The block that a reader asked for last, if any has.
     pub(super) fn wanted(&self) -> Option<u64> {
-        self.state.lock().wanted
+        Some(self.wanted.load(Ordering::Acquire)).filter(|block| *block != NOBODY)
     }
 
-    /// Waits until a reader asks for a block.
+    /// Whether readers wait for blocks that this transfer has promised.
+    pub(super) fn owes(&self, flight: u64) -> bool {
+        self.state.lock().awaited.values().any(|promise| promise.flight == flight)
+    }
+
+    /// Waits until a reader asks for another block.
     pub(super) async fn interest(&self) {
         self.interest.notified().await;
     }
 
     /// Settles all that a transfer still owes.
-    pub(super) fn finish(&self, flight: u64, end: &Result<End>) {
+    pub(super) fn finish(&self, flight: u64, end: Result<End>) {
         let mut state = self.state.lock();
+        state.running = state.running.saturating_sub(1);
         if state.stream.as_ref().is_some_and(|stream| stream.flight == flight) {
             state.stream = None;
         }
-        let owed: Vec<u64> =
-            state.awaited.iter().filter(|(_, owed)| owed.flight == flight).map(|(block, _)| *block).collect();
+        let end = end.map_err(|error| state.judge(error));
         let now = Instant::now();
         state.failed.retain(|_, (when, _)| when.elapsed() < REMEMBER_FAILURE);
+        if let (None, Err(error)) = (state.length, &end) {
+            // Whoever waits for the length looks here.
+            state.failed.insert(0, (now, error.clone()));
+        }
+        let owed: Vec<u64> =
+            state.awaited.iter().filter(|(_, owed)| owed.flight == flight).map(|(block, _)| *block).collect();
         for block in owed {
             let Some(promise) = state.awaited.remove(&block) else { continue };
-            match end {
+            match &end {
                 Ok(_) => promise.awaited.settle(Ok(None)),
                 Err(error) => {
                     state.failed.insert(block, (now, error.clone()));
@@ -353,5 +344,23 @@ impl Object {
                 }
             }
         }
+        drop(state);
+        self.news.notify_waiters();
+    }
+}
+
+impl State {
+    pub(super) fn fresh_failure(&self, block: u64) -> Option<&Error> {
+        self.failed.get(&block).filter(|(when, _)| when.elapsed() < REMEMBER_FAILURE).map(|(_, error)| error)
+    }
+
+    /// An error that tells that this version is no more decides its fate: also "not found", once there were
+    /// bytes (contract.md 4.1).
+    fn judge(&mut self, error: Error) -> Error {
+        let gone = error.kind() == ErrorKind::NotFound && self.version != Validator::default();
+        if error.kind() != ErrorKind::Changed && !gone {
+            return error;
+        }
+        self.fate.get_or_insert_with(|| error.reclassify(ErrorKind::Changed)).clone()
     }
 }

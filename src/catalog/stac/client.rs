@@ -146,13 +146,11 @@ impl Client {
     async fn endpoints(&self) -> Result<&Endpoints> {
         let ask = || async {
             let document = self.document(PageRequest::get(self.root.clone())).await.map_err(|error| {
-                // A service without a root is a wrong address, not one without products.
-                match error.kind() {
-                    ErrorKind::NotFound | ErrorKind::Protocol => error
-                        .context(format!("{}: is this the root of a STAC API?", self.root))
-                        .reclassify(ErrorKind::Protocol),
-                    _ => error.context(&self.root),
-                }
+                let hint = match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::Protocol => ": is this the root of a STAC API?",
+                    _ => "",
+                };
+                error.context(format!("{}{hint}", self.root))
             })?;
             Endpoints::from_landing(&self.root, &Landing::parse(&document.bytes)?)
         };

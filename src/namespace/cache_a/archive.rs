@@ -1,7 +1,7 @@
 //! What is known of a STAC API, shared by all its directories: collections, days, items. Each is asked for
 //! once whoever wants it, and kept for as long as data of its age stays the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use crate::catalog::stac::client::Client;
 use crate::catalog::stac::{Collection, Item, ItemRecord, Query};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
+use crate::namespace::cache_a::product::names_of;
 use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
 use crate::object::ObjectId;
@@ -26,8 +27,10 @@ use crate::store::{Access, Remote};
 /// Bytes of records, and of items as served, that are kept.
 const RECORD_BYTES: u64 = 64 << 20;
 const ITEM_BYTES: u64 = 32 << 20;
-/// What a record costs, about, without its id, its place included.
-const RECORD: usize = 300;
+/// Files of products that are kept as trees.
+const PRODUCT_FILES: u64 = 20_000;
+/// What a record costs, about, without its id, its place and names included.
+const RECORD: usize = 700;
 
 /// What an archive is made of.
 pub struct Options {
@@ -47,6 +50,8 @@ pub(super) struct Day {
     pub(super) records: Vec<ItemRecord>,
     /// The records of each bucket, by the file names of its levels.
     pub(super) places: BTreeMap<Vec<String>, Vec<usize>>,
+    /// The record behind each file name that a product answers to.
+    pub(super) names: HashMap<String, usize>,
     keep: Duration,
 }
 
@@ -55,11 +60,15 @@ impl Day {
         records.sort_by(|one, two| one.id.cmp(&two.id));
         records.dedup_by(|one, two| one.id == two.id);
         let mut places: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+        let mut names = HashMap::new();
         for (index, record) in records.iter().enumerate() {
             let levels = bucket(record).iter().map(|name| encode(name)).collect();
             places.entry(levels).or_default().push(index);
+            for name in names_of(record) {
+                names.entry(name).or_insert(index);
+            }
         }
-        Self { records, places, keep }
+        Self { records, places, names, keep }
     }
 }
 
@@ -85,7 +94,8 @@ pub struct Archive {
     collections: Cache<(), Arc<Vec<Collection>>>,
     days: Cache<DayKey, Arc<Day>>,
     items: Cache<ItemKey, Arc<Item>>,
-    products: Cache<ItemKey, StaticDirectory>,
+    /// The inside of products, with the number of their files.
+    products: Cache<ItemKey, (StaticDirectory, u32)>,
 }
 
 struct AsOldAsItsData;
@@ -119,7 +129,11 @@ impl Archive {
                 .weigher(item_weight)
                 .time_to_live(Duration::from_secs(3600))
                 .build(),
-            products: Cache::builder().max_capacity(256).time_to_live(Duration::from_secs(3600)).build(),
+            products: Cache::builder()
+                .max_capacity(PRODUCT_FILES)
+                .weigher(|_: &ItemKey, product: &(StaticDirectory, u32)| product.1)
+                .time_to_live(Duration::from_secs(3600))
+                .build(),
         })
     }
 
@@ -233,8 +247,13 @@ impl Archive {
         make: impl FnOnce(&Item) -> StaticDirectory + Send,
     ) -> Result<StaticDirectory> {
         let key = ItemKey { collection: Arc::clone(collection), id: id.into() };
-        let ask = async { Ok::<_, Error>(make(self.item(collection, id).await?.as_ref())) };
-        self.products.try_get_with(key, ask).await.map_err(|error| error.as_ref().clone())
+        let ask = async {
+            let item = self.item(collection, id).await?;
+            let files = u32::try_from(item.assets.len()).unwrap_or(u32::MAX);
+            Ok::<_, Error>((make(&item), files.max(1)))
+        };
+        let product = self.products.try_get_with(key, ask).await;
+        product.map(|(inside, _)| inside).map_err(|error| error.as_ref().clone())
     }
 
     /// The file at an asset's address. What follows `?filename=` stays as the catalogue wrote it

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::catalog::identifier::without_packing;
-use crate::catalog::stac::{ItemRecord, Shape};
+use crate::catalog::stac::ItemRecord;
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::{Archive, Day};
-use crate::namespace::cache_a::product::{self, ITEM_SUFFIX};
+use crate::namespace::cache_a::product::{self, ITEM_SUFFIX, Part};
 use crate::namespace::name::encode;
 use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 
@@ -61,12 +60,13 @@ impl Directory for BucketDirectory {
                 let (archive, collection) = (Arc::clone(&self.archive), Arc::clone(&self.collection));
                 return Ok(Node::directory(Self { archive, collection, day: Arc::clone(&self.day), path }));
             }
-            for record in level.products {
-                if let Some(part) = part_of(record, name) {
-                    return product::node(&self.archive, &self.collection, record, part).await;
-                }
+            let (product, part) = Part::asked(name);
+            let record = self.day.names.get(product).and_then(|index| self.day.records.get(*index));
+            // The name may be one of another bucket of the day.
+            match record.filter(|record| level.products.iter().any(|here| here.id == record.id)) {
+                Some(record) => product::node(&self.archive, &self.collection, record, part).await,
+                None => fail(ErrorKind::NotFound, format!("there is no product {name} here")),
             }
-            fail(ErrorKind::NotFound, format!("there is no product {name} here"))
         })
     }
 
@@ -75,29 +75,15 @@ impl Directory for BucketDirectory {
             let level = self.level();
             let deeper = level.deeper.into_iter().map(|name| Entry::named(name, Kind::Directory));
             let products = level.products.into_iter().flat_map(|record| {
-                let kind = match record.shape {
-                    Shape::Folder(_) => Kind::Directory,
-                    Shape::File(_) => Kind::File,
+                let name = encode(&record.name());
+                let item = Entry::named(format!("{name}{ITEM_SUFFIX}"), Kind::File);
+                let product = match product::folder(&self.archive, &self.collection, record) {
+                    Some(folder) => Entry::of(name, folder),
+                    None => Entry::named(name, Kind::File),
                 };
-                let item = format!("{}{ITEM_SUFFIX}", encode(&record.name()));
-                [Entry::named(encode(&record.name()), kind), Entry::named(item, Kind::File)]
+                [product, item]
             });
             Ok(Listing::of(deeper.chain(products).collect()))
         })
     }
-}
-
-/// What `name` asks of a product: itself, its item, or its archive. Its name is accepted with and without the
-/// ending of its folder.
-pub(super) fn part_of(record: &ItemRecord, name: &str) -> Option<product::Part> {
-    let shown = encode(&record.name());
-    let plain = encode(without_packing(&record.id));
-    let is = |text: &str| text == shown || text == plain || text == encode(&record.id);
-    if is(name) {
-        return Some(product::Part::Itself);
-    }
-    if name.strip_suffix(ITEM_SUFFIX).is_some_and(is) {
-        return Some(product::Part::Item);
-    }
-    name.strip_suffix(".zip").is_some_and(is).then_some(product::Part::Archive)
 }

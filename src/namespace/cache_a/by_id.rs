@@ -8,8 +8,7 @@ use futures_util::future::BoxFuture;
 use crate::catalog::identifier::spellings;
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::Archive;
-use crate::namespace::cache_a::bucket::part_of;
-use crate::namespace::cache_a::product::{self, ITEM_SUFFIX};
+use crate::namespace::cache_a::product::{self, Part, names_of};
 use crate::namespace::name::decode;
 use crate::namespace::{Directory, Listing, Node};
 
@@ -24,16 +23,15 @@ impl Directory for ById {
         Box::pin(async move {
             let missing = || fail(ErrorKind::NotFound, format!("{} has no product {name}", self.collection));
             let Some(text) = decode(name).filter(|text| plausible(text)) else { return missing() };
-            let id = text.strip_suffix(ITEM_SUFFIX).unwrap_or(&text);
+            let (product, part) = Part::asked(name);
+            let (id, _) = Part::asked(&text);
             // The service's ids may come with or without the folder's ending (protocol.md 3.3).
             for id in spellings(id) {
                 match self.archive.item(&self.collection, &id).await {
-                    Ok(item) => match part_of(&item.record, name) {
-                        Some(part) => {
-                            return product::node(&self.archive, &self.collection, &item.record, part).await;
-                        }
-                        None => return missing(),
-                    },
+                    Ok(item) if names_of(&item.record).iter().any(|known| known == product) => {
+                        return product::node(&self.archive, &self.collection, &item.record, part).await;
+                    }
+                    Ok(_) => return missing(),
                     Err(error) if error.kind() == ErrorKind::NotFound => {}
                     Err(error) => return Err(error),
                 }

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::catalog::identifier::without_packing;
 use crate::catalog::stac::{Asset, Item, ItemRecord, Shape};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::Archive;
 use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Attributes, Directory, Listing, Node};
+use crate::namespace::{Attributes, Directory, Listing, Load, Node};
 
 /// What the name of a product's STAC item ends with.
 pub(super) const ITEM_SUFFIX: &str = ".stac.json";
@@ -27,6 +28,22 @@ pub(super) enum Part {
     Archive,
 }
 
+impl Part {
+    /// The product's name in `name`, and what is asked of it.
+    pub(super) fn asked(name: &str) -> (&str, Self) {
+        match (name.strip_suffix(ITEM_SUFFIX), name.strip_suffix(".zip")) {
+            (Some(product), _) => (product, Self::Item),
+            (None, Some(product)) => (product, Self::Archive),
+            (None, None) => (name, Self::Itself),
+        }
+    }
+}
+
+/// The file names that a product answers to: with and without the ending of its folder (tree.md).
+pub(super) fn names_of(record: &ItemRecord) -> [String; 3] {
+    [encode(&record.name()), encode(without_packing(&record.id)), encode(&record.id)]
+}
+
 /// The node of a product's part. A folder is not asked about until somebody looks inside.
 pub(super) async fn node(
     archive: &Arc<Archive>,
@@ -34,27 +51,32 @@ pub(super) async fn node(
     record: &ItemRecord,
     part: Part,
 ) -> Result<Node> {
-    let time = record.instant();
-    if part == Part::Itself
-        && let Shape::Folder(_) = record.shape
-    {
-        let (archive, collection) = (Arc::clone(archive), Arc::clone(collection));
-        return Ok(Node::directory(ProductDirectory {
-            archive,
-            collection,
-            id: record.id.as_ref().into(),
-            time,
-        }));
+    if let (Part::Itself, Some(folder)) = (part, folder(archive, collection, record)) {
+        return Ok(folder);
     }
     let item = archive.item(collection, &record.id).await?;
     if part == Part::Item {
-        return Ok(Node::bytes(item.raw.clone(), time));
+        // Kept by the archive, within its bounds, not by everybody who has looked the name up.
+        let (archive, collection, id) = (Arc::clone(archive), Arc::clone(collection), record.id.clone());
+        let load: Load = Arc::new(move || {
+            let (archive, collection, id) = (Arc::clone(&archive), Arc::clone(&collection), id.clone());
+            Box::pin(async move { Ok(archive.item(&collection, &id).await?.raw.clone()) })
+        });
+        return Ok(Node::document(item.raw.len() as u64, load, record.instant()));
     }
     let asset = item.assets.iter().find(|asset| asset.whole_product == (part == Part::Archive));
     match asset.and_then(|asset| file(archive, &item, asset)) {
         Some(node) => Ok(node),
         None => fail(ErrorKind::NotFound, format!("{} has no such file", record.id)),
     }
+}
+
+/// The folder of a product, if it is one; asks nothing.
+pub(super) fn folder(archive: &Arc<Archive>, collection: &Arc<str>, record: &ItemRecord) -> Option<Node> {
+    let Shape::Folder(_) = record.shape else { return None };
+    let (archive, collection) = (Arc::clone(archive), Arc::clone(collection));
+    let (id, time) = (record.id.as_ref().into(), record.instant());
+    Some(Node::directory(ProductDirectory { archive, collection, id, time }))
 }
 
 /// The folder of a product.
@@ -95,15 +117,24 @@ impl Directory for ProductDirectory {
     /// Those of the item, once it is in memory: a listing of attributes must not cost a request each.
     fn attributes(&self) -> Attributes {
         let item = self.archive.item_at_hand(&self.collection, &self.id);
-        let name = |name: &str| format!("user.stac.{name}");
         let attributes = item.map(|item| item.attributes()).unwrap_or_default();
-        attributes.into_iter().map(|(key, value)| (name(&key), Bytes::from(value))).collect()
+        // The kernel's limits, xattr(7): 255 bytes a name, 64 KiB all names together and each value.
+        let plain = |name: &str| name.len() <= 200 && name.bytes().all(|byte| byte.is_ascii_graphic());
+        attributes
+            .into_iter()
+            .filter(|(name, value)| plain(name) && value.len() < 64 << 10)
+            .take(250)
+            .map(|(name, value)| (format!("user.stac.{name}"), Bytes::from(value)))
+            .collect()
     }
 }
 
 fn file(archive: &Archive, item: &Item, asset: &Asset) -> Option<Node> {
     let remote = archive.remote(&asset.href, asset.size)?;
-    let mut attributes = vec![("user.stac.href".to_owned(), Bytes::from(asset.href.clone()))];
+    // A query may be a signature that opens the file for everybody; `filename` is the path (protocol.md 3.4).
+    let (address, query) = asset.href.split_once('?').unwrap_or((&asset.href, ""));
+    let shown = if query.starts_with("filename=") { &asset.href } else { address };
+    let mut attributes = vec![("user.stac.href".to_owned(), Bytes::from(shown.to_owned()))];
     if let Some(kind) = &asset.media_type {
         attributes.push(("user.stac.type".into(), Bytes::from(kind.clone())));
     }

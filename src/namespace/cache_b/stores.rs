@@ -33,6 +33,14 @@ pub(super) struct OpenStore {
     pub(super) root_document: Option<(&'static str, Bytes)>,
 }
 
+impl OpenStore {
+    /// Bytes that it takes, about: the document, and as much again for the nodes read from it.
+    fn weight(&self) -> u32 {
+        let document = self.root_document.as_ref().map_or(0, |(_, bytes)| bytes.len());
+        u32::try_from(2 * document + 1024).unwrap_or(u32::MAX)
+    }
+}
+
 /// The stores of a host.
 pub struct Stores {
     base: Url,
@@ -56,7 +64,11 @@ impl Stores {
             base,
             listed,
             fetch,
-            open: Cache::builder().max_capacity(64).time_to_live(HOLDS).build(),
+            open: Cache::builder()
+                .max_capacity(KEPT)
+                .weigher(|_: &String, store: &Arc<OpenStore>| store.weight())
+                .time_to_live(HOLDS)
+                .build(),
             documents: Cache::builder().max_capacity(KEPT).weigher(weight).time_to_live(HOLDS).build(),
         })
     }
