@@ -61,13 +61,18 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
         }
         Side::Child(report) => {
             let file = args.log_file.clone().unwrap_or_else(places::log_file);
-            match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
+            let served = match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
                 Ok(()) => serve(settings, &point, args.fuse_fd, Ready::Background(report)),
                 Err(error) => {
                     report.failed(&error);
                     Err(error)
                 }
+            };
+            if let Err(error) = &served {
+                tracing::error!("{error}");
             }
+            // What went wrong at the start is the parent's to say, once.
+            std::process::exit(i32::from(served.is_err()))
         }
     }
 }
