@@ -374,7 +374,14 @@ impl OpenDirectory {
     /// # Errors
     /// What the service met; a later call tries again.
     pub async fn listing(&self) -> Result<&Listing> {
-        self.listing.get_or_try_init(|| self.directory.list()).await
+        let list = || async {
+            self.directory.list().await.map_err(|error| match error.kind() {
+                // The C library takes "no such file" for the end of the listing: it would read as empty.
+                ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
+                _ => error,
+            })
+        };
+        self.listing.get_or_try_init(list).await
     }
 }
 

@@ -150,7 +150,13 @@ impl Client {
                     ErrorKind::NotFound | ErrorKind::Protocol => ": is this the root of a STAC API?",
                     _ => "",
                 };
-                error.context(format!("{}{hint}", self.root))
+                let error = error.context(format!("{}{hint}", self.root));
+                // Not a name that is missing, but a service: "no such file" would hide it.
+                if error.kind() == ErrorKind::NotFound {
+                    error.reclassify(ErrorKind::Protocol)
+                } else {
+                    error
+                }
             })?;
             Endpoints::from_landing(&self.root, &Landing::parse(&document.bytes)?)
         };
