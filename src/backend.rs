@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use url::Url;
 
 use crate::backend::answer::{Answer, Length};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::object::{ByteRange, Validator};
 use crate::transport::Transport;
 
@@ -41,6 +41,10 @@ pub trait Backend: Send + Sync {
     fn length<'a>(&'a self, url: &'a Url) -> BoxFuture<'a, Result<Option<Length>>>;
     /// What exchanges of documents of the same service go through.
     fn transport(&self) -> &Transport;
+    /// What an error of this service means beyond its status.
+    fn meaning(&self, error: Error) -> Error {
+        error
+    }
     /// Whether a 403 may mean "too many downloads at once" rather than "no right" (protocol.md 3.4:
     /// the answer to the third download is unknown).
     fn forbids_when_busy(&self) -> bool {

@@ -278,7 +278,8 @@ impl Fetch {
         let what = format!("{}: {}", self.service(), request.url.path());
         let response = self.0.backend.transport().send(request).await?;
         if !response.status.is_success() {
-            return Err(status_error(response.status, &response.headers, &what, &response.url));
+            let error = status_error(response.status, &response.headers, &what, &response.url);
+            return Err(self.0.backend.meaning(error));
         }
         let (url, version) = (response.url.clone(), crate::backend::answer::validator(&response.headers));
         let bytes = response.read_bounded(limit).await?;

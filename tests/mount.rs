@@ -10,7 +10,18 @@
 )]
 
 mod mount {
+    mod changes;
+    mod directories;
+    mod faults;
     mod harness;
+    mod kernel;
+    mod killing;
+    mod life;
+    mod places;
     mod reading;
+    mod secrets;
+    mod slots;
     mod sys;
+    mod tree;
+    mod zarr;
 }

@@ -78,6 +78,10 @@ impl Backend for ZarrHttp {
         })
     }
 
+    fn meaning(&self, error: Error) -> Error {
+        Self::quota(error)
+    }
+
     fn transport(&self) -> &Transport {
         &self.transport
     }

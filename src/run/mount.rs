@@ -68,11 +68,8 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
                     Err(error)
                 }
             };
-            if let Err(error) = &served {
-                tracing::error!("{error}");
-            }
-            // What went wrong at the start is the parent's to say, once.
-            std::process::exit(i32::from(served.is_err()))
+            // The terminal is gone by now.
+            served.inspect_err(|error| tracing::error!("{error}"))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `dcmsfs status`
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -18,50 +18,40 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest account that a mount gives of itself.
 const LONGEST: u64 = 1 << 20;
 
-/// Shows one mount or all of them.
+/// Shows one mount or all of them. Mounts of other users are named only: they cannot be entered, or say what
+/// their owner likes.
 pub(super) fn run(args: &StatusArgs) -> Result<()> {
-    let points: Vec<PathBuf> = match &args.mountpoint {
-        Some(point) => vec![mounts::point(point)],
-        None => mine().map(|mount| mount.point).collect(),
-    };
-    let others = if args.mountpoint.is_none() { theirs() } else { Vec::new() };
-    let found: Vec<(PathBuf, Result<Status>)> =
-        points.into_iter().map(|point| (point.clone(), ask(&point))).collect();
+    let (mut others, mut found) = (Vec::new(), Vec::new());
+    match &args.mountpoint {
+        Some(point) => found.push(ask(&mounts::point(point))),
+        None => {
+            for mount in mounts::ours() {
+                match mount.user.filter(|user| *user != Uid::effective().as_raw()) {
+                    Some(user) => others.push((mount.point, user)),
+                    None => found.push(ask(&mount.point)),
+                }
+            }
+        }
+    }
     if args.json {
-        let good: Vec<&Status> = found.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
+        let good: Vec<&Status> = found.iter().filter_map(|status| status.as_ref().ok()).collect();
         let json = serde_json::to_string_pretty(&good)
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
         println!("{json}");
     } else if found.is_empty() && others.is_empty() {
         println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
     } else {
-        for (_, status) in &found {
-            if let Ok(status) = status {
-                show(status);
-            }
-        }
-        for mount in &others {
-            let owner = mount.user.and_then(|user| User::from_uid(user.into()).ok().flatten());
-            let name = owner.map_or_else(|| "another user".to_owned(), |owner| plain(&owner.name));
-            println!("{}  (of {name})", plain(&mount.point.display().to_string()));
+        found.iter().filter_map(|status| status.as_ref().ok()).for_each(show);
+        for (point, user) in &others {
+            let user = User::from_uid((*user).into()).ok().flatten();
+            let name = user.map_or_else(|| "another user".to_owned(), |user| user.name);
+            println!("{}  (of {name}, who alone can see more)", plain(&point.display().to_string()));
         }
     }
-    match found.into_iter().find_map(|(_, status)| status.err()) {
+    match found.into_iter().find_map(Result::err) {
         Some(error) => Err(error),
         None => Ok(()),
     }
-}
-
-/// The mounts of this user: those of others cannot be entered, or say what their owner likes.
-fn mine() -> impl Iterator<Item = mounts::Mount> {
-    let user = Uid::effective().as_raw();
-    mounts::ours().into_iter().filter(move |mount| mount.user == Some(user))
-}
-
-/// The mounts of others: named, but not asked.
-fn theirs() -> Vec<mounts::Mount> {
-    let user = Uid::effective().as_raw();
-    mounts::ours().into_iter().filter(|mount| mount.user != Some(user)).collect()
 }
 
 fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {

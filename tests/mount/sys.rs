@@ -2,6 +2,9 @@
 
 #![allow(unsafe_code, reason = "plain system calls")]
 
+pub(crate) mod call;
+pub(crate) mod directory;
+
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
@@ -143,4 +146,22 @@ pub(crate) fn read_without_retry(path: &Path) -> io::Result<Vec<u8>> {
         }
         found.extend_from_slice(&buffer[..read as usize]);
     }
+}
+
+/// How long an attribute is, as the kernel says with a buffer of `room` bytes.
+pub(crate) fn attribute_into(path: &Path, name: &str, room: usize) -> io::Result<usize> {
+    let (path, name, mut value) = (c_path(path), CString::new(name).unwrap(), vec![0_u8; room]);
+    // SAFETY: strings that end with NUL, and a buffer of the length that is given.
+    let length = outcome(unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), room) as i64
+    })?;
+    Ok(length as usize)
+}
+
+/// The same for the list of names.
+pub(crate) fn attributes_into(path: &Path, room: usize) -> io::Result<usize> {
+    let (path, mut list) = (c_path(path), vec![0_u8; room]);
+    // SAFETY: as above.
+    let length = outcome(unsafe { libc::listxattr(path.as_ptr(), list.as_mut_ptr().cast(), room) as i64 })?;
+    Ok(length as usize)
 }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use bytes::Bytes;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -53,7 +54,7 @@ pub fn next_request(links: &[Link], current: &PageRequest) -> Result<Option<Page
     match link.method.as_str() {
         "GET" => Ok(Some(PageRequest::get(url))),
         "POST" => {
-            let body = next_body(link, current.body.as_ref())?;
+            let body = next_body(link, current)?;
             Ok(Some(PageRequest { method: Method::Post, url, body: Some(body) }))
         }
         other => Err(format!("next link wants the method {:?}", quote(other))),
@@ -61,10 +62,13 @@ pub fn next_request(links: &[Link], current: &PageRequest) -> Result<Option<Page
 }
 
 /// The body for a `next` link by POST: the link's own, laid over the current one if it says `merge`; the
-/// current one if it has none.
-fn next_body(link: &Link, current: Option<&Bytes>) -> Result<Bytes, String> {
+/// current one if it has none. What was asked by GET counts as the body that asks the same.
+fn next_body(link: &Link, current: &PageRequest) -> Result<Bytes, String> {
     let object = |text: &[u8]| serde_json::from_slice::<Map<String, Value>>(text).ok();
-    let before = current.and_then(|body| object(body));
+    let before = match &current.body {
+        Some(body) => object(body),
+        None => Some(body_of_query(&current.url)),
+    };
     let own = match &link.body {
         Some(body) => Some(object(body.get().as_bytes()).ok_or("body of the next link is not an object")?),
         None => None,
@@ -82,6 +86,24 @@ fn next_body(link: &Link, current: Option<&Bytes>) -> Result<Bytes, String> {
         return Err("body of the next link is too long".to_owned());
     }
     Ok(body.into())
+}
+
+/// The body that asks the same as the query of a search by GET (STAC API 1.0.0 item-search).
+fn body_of_query(url: &Url) -> Map<String, Value> {
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let value = |name: &str, text: &str| match name {
+        "collections" | "ids" => text.split(',').map(plain).collect(),
+        "bbox" => text.split(',').filter_map(|number| plain(number).parse::<f64>().ok()).collect(),
+        "limit" => plain(text).parse::<u64>().map_or(Value::Null, Value::from),
+        _ => plain(text).into(),
+    };
+    let pairs = url.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let mut body: Map<String, Value> =
+        pairs.map(|(name, text)| (plain(name), value(&plain(name), text))).collect();
+    if body.contains_key("filter") {
+        body.insert("filter-lang".into(), "cql2-text".into());
+    }
+    body
 }
 
 /// `url` if it is on the host of `base`, with the base's scheme and port where a service behind a proxy
@@ -240,6 +262,17 @@ mod tests {
                 &posted(&json!({"b": "x".repeat(40_000)}).to_string())
             )
             .is_err()
+        );
+        // After a GET, what it asked is what is merged with.
+        let asked = "https://c.example/api/search?collections=S,a%2Cb&bbox=1,2.5,3,4&limit=10&datetime=a/b&filter=c%3C20";
+        let asked = PageRequest::get(asked.parse().unwrap());
+        let merged = next(link(json!({"body": {"token": "x"}, "merge": true})), &asked).unwrap().unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&merged.body.unwrap()).unwrap(),
+            json!({
+                "collections": ["S", "a,b"], "bbox": [1.0, 2.5, 3.0, 4.0], "limit": 10, "datetime": "a/b",
+                "filter": "c<20", "filter-lang": "cql2-text", "token": "x",
+            })
         );
         // A body for a GET is not sent.
         let request =
