@@ -104,6 +104,9 @@ fn show(status: &Status) {
             bytes(service.bytes),
             if service.failures > 0 { format!(", {} failures", service.failures) } else { String::new() },
         );
+        if let Some(problem) = &service.problem {
+            println!("  {:<14} problem: {}", "", plain(problem));
+        }
     }
     for account in &status.accounts {
         let state = match (account.state, &account.problem) {

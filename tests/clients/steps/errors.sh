@@ -18,13 +18,14 @@ refused() {
 }
 # The same in a namespace without the device.
 refused_without_device() { # WHO COMMAND...
-    local id=0
+    local id=0 home=$WORK/home-$1
     [ "$1" = root ] || id=$account_id
     shift
     # shellcheck disable=SC2016
     refused root "FUSE is missing|/dev/fuse|modprobe fuse" unshare -m sh -ec '
         mount -t tmpfs tmpfs /dev; mknod -m 666 /dev/null c 1 3
-        id=$1; shift; exec setpriv --reuid "$id" --regid "$id" --clear-groups "$@"' sh "$id" "$@"
+        id=$1; export HOME=$2; shift 2
+        exec setpriv --reuid "$id" --regid "$id" --clear-groups "$@"' sh "$id" "$home" "$@"
 }
 # A service that does not answer: the mount comes up without it, and says what is wrong when asked.
 error_unreachable() {
