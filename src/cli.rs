@@ -47,6 +47,9 @@ pub struct MountArgs {
     /// Base address of the Zarr stores shown as cache-b
     #[arg(long, value_name = "URL")]
     pub cache_b_url: Option<String>,
+    /// Mount even if a service does not answer now; it is asked again when something is read
+    #[arg(long)]
+    pub offline: bool,
     /// Mount over files that are there already; they are hidden meanwhile
     #[arg(long)]
     pub nonempty: bool,

@@ -164,6 +164,11 @@ fn mount_addresses_in_every_form() {
                 continue;
             }
             let path = if bare { folder.join(name) } else { sample.path.clone() };
+            // Only a key with folders in it is known to be a path.
+            let inside = path.strip_prefix(&folder).unwrap().components().count();
+            if form == HrefForm::KeyOnly && inside == 1 {
+                continue;
+            }
             let found = read(path).unwrap_or_else(|error| panic!("{form:?}: {}: {error}", sample.key));
             assert_same(&found, &bench.expect(sample), &format!("{form:?}: {}", sample.key));
         }

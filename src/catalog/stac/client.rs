@@ -49,6 +49,14 @@ impl Client {
         Self { root, fetch, endpoints: OnceCell::new(), learnt: Mutex::new(learnt) }
     }
 
+    /// Asks for the root of the API.
+    ///
+    /// # Errors
+    /// What the service met; `Protocol` when it is no STAC API.
+    pub async fn check(&self) -> Result<()> {
+        self.endpoints().await.map(|_| ())
+    }
+
     /// All collections, over as many pages as the service makes of them.
     ///
     /// # Errors

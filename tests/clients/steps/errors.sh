@@ -27,12 +27,13 @@ refused_without_device() { # WHO COMMAND...
         id=$1; export HOME=$2; shift 2
         exec setpriv --reuid "$id" --regid "$id" --clear-groups "$@"' sh "$id" "$home" "$@"
 }
-# A service that does not answer: the mount comes up without it, and says what is wrong when asked.
+# A service that does not answer: said at once; offline the mount comes up, and says what is wrong when asked.
 error_unreachable() {
     local who=$1 point said
     point=$(place "$who" unreachable)
     sed 's#http://127.0.0.1:[0-9]*#http://127.0.0.1:9#' "$WORK/services-$who.toml" >"$WORK/unreachable.toml"
-    as "$who" dcmsfs --config "$WORK/unreachable.toml" "$point" >/dev/null || return
+    refused "$who" "cache-a|http://127.0.0.1:9|--offline" dcmsfs --config "$WORK/unreachable.toml" "$point" || return
+    as "$who" dcmsfs --offline --config "$WORK/unreachable.toml" "$point" >/dev/null || return
     ! said=$(as "$who" stat "$point/cache-b/$V2" 2>&1) || wrong "it could be reached: $said" || return
     grep -q "No route to host" <<<"$said" || wrong "$said" || return
     said=$(as "$who" dcmsfs status "$point")
@@ -43,7 +44,10 @@ error_unreachable() {
 error_wrong_address() {
     local who=$1 point said
     point=$(place "$who" wrong)
-    as "$who" dcmsfs --config "$WORK/services-$who.toml" --cache-a-url "$services_url/nothing" "$point" >/dev/null || return
+    refused "$who" "cache-a|is this the root of a STAC API?|--offline" \
+        dcmsfs --config "$WORK/services-$who.toml" --cache-a-url "$services_url/nothing" "$point" || return
+    as "$who" dcmsfs --offline --config "$WORK/services-$who.toml" --cache-a-url "$services_url/nothing" "$point" \
+        >/dev/null || return
     # An empty directory would look as if there were no products.
     ! said=$(as "$who" ls "$point/cache-a" 2>&1) || wrong "it could be listed: '$said'" || return
     grep -q "Protocol error" <<<"$said" || wrong "$said" || return
