@@ -25,6 +25,8 @@ python3-venv :venv
 END
     [ "$needed" = demo ] || cat <<'END'
 rsync rsync
+curl curl
+procps pgrep
 attr getfattr
 util-linux unshare
 nginx-light nginx

@@ -47,6 +47,7 @@ ok "nothing is setuid"
 [ -x /sbin/mount.dcmsfs ] || fail "/sbin/mount.dcmsfs does not resolve"
 version=$(dpkg-deb -f "$package" Version)
 [ "$(mount.dcmsfs --version)" = "mount.dcmsfs $version" ] || fail "mount.dcmsfs --version"
+[ "$(dcmsfs --version)" = "dcmsfs $version" ] || fail "dcmsfs --version"
 ok "mount.dcmsfs $version"
 mkdir "$work/point"
 mount -f -t dcmsfs -o uid=0,noauto,_netdev dcmsfs: "$work/point" || fail "mount -f -t dcmsfs"
