@@ -138,8 +138,13 @@ impl Inodes {
         let mut table = self.table.write();
         let Some(inode) = table.get_mut(&number) else { return Caching::Bypass };
         let pages = &mut inode.pages;
+        // Before the first open there are no pages. Dropping some that another reader waits for would make
+        // this open wait with it, beyond the reach of any signal.
+        if pages.version.is_none() {
+            *pages = Pages { version: Some(version), settled: true, handles: 0 };
+        }
         let same = pages.version == Some(version);
-        if !same && pages.handles > 0 {
+        if (!same || !pages.settled) && pages.handles > 0 {
             return Caching::Bypass;
         }
         pages.handles += 1;
@@ -247,13 +252,17 @@ mod tests {
     fn pages_are_filled_from_one_version_at_a_time() {
         let inodes = Inodes::new(Arc::new(StaticDirectory::default()));
         let file = inodes.enter(ROOT, "a".into(), &Node::bytes("x", None), 1);
-        assert_eq!(inodes.open(file, 1), Caching::Drop);
-        // Not before the first open has reached the kernel: it would keep what that open drops.
-        assert_eq!(inodes.open(file, 1), Caching::Drop);
-        inodes.settle(file);
+        // Nothing to drop, and dropping would wait for readers in between.
+        assert_eq!(inodes.open(file, 1), Caching::Keep);
         assert_eq!(inodes.open(file, 1), Caching::Keep);
         assert_eq!(inodes.open(file, 2), Caching::Bypass);
-        (0..3).for_each(|_| inodes.close(file));
+        (0..2).for_each(|_| inodes.close(file));
         assert_eq!(inodes.open(file, 2), Caching::Drop);
+        // Until that open has reached the kernel, which may drop the pages at any moment, others keep away.
+        assert_eq!(inodes.open(file, 2), Caching::Bypass);
+        inodes.settle(file);
+        assert_eq!(inodes.open(file, 2), Caching::Keep);
+        (0..2).for_each(|_| inodes.close(file));
+        assert_eq!(inodes.open(file, 2), Caching::Keep);
     }
 }
