@@ -14,12 +14,13 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fuser::{
     AccessFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
-    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
-    ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    Notifier, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 use tokio::runtime::Handle;
 
@@ -45,13 +46,31 @@ pub struct Adapter {
     filesystem: Filesystem,
     runtime: Handle,
     presentation: Presentation,
+    kernel: Kernel,
+}
+
+/// The way to tell the kernel something unasked; there is one once the session stands.
+#[derive(Clone, Default)]
+struct Kernel(Arc<OnceLock<Notifier>>);
+
+impl Kernel {
+    /// The size that the kernel remembers of a file is not true any more: believed on, it would cut the next
+    /// version off at the length of the last one, or show it longer than it is.
+    fn forget_size(&self, inode: INodeNo) {
+        if let Some(notifier) = self.0.get()
+            && let Err(error) = notifier.inval_inode(inode, -1, 0)
+        {
+            tracing::debug!("the kernel keeps a size: {error}");
+        }
+    }
 }
 
 impl Adapter {
     /// Serves `filesystem`, whose waits run on `runtime`. All files belong to `owner` (uid, gid);
     /// `others` may read them too.
     pub fn new(filesystem: Filesystem, runtime: Handle, owner: (u32, u32), others: bool) -> Self {
-        Self { filesystem, runtime, presentation: Presentation::new(owner, others) }
+        let presentation = Presentation::new(owner, others);
+        Self { filesystem, runtime, presentation, kernel: Kernel::default() }
     }
 
     /// Runs `work` for a request of `caller`, and `reply` with what came of it. A caller who is told to
@@ -158,7 +177,7 @@ impl fuser::Filesystem for Adapter {
     fn read(
         &self,
         request: &Request,
-        _inode: INodeNo,
+        inode: INodeNo,
         handle: FileHandle,
         offset: u64,
         size: u32,
@@ -167,9 +186,15 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyData,
     ) {
         guarded(|| {
-            let respond = |result: std::result::Result<bytes::Bytes, Errno>| match result {
+            let kernel = self.kernel.clone();
+            let respond = move |result: std::result::Result<bytes::Bytes, Errno>| match result {
                 Ok(bytes) => reply.data(&bytes),
-                Err(error) => reply.error(error),
+                Err(error) => {
+                    if error == Errno::ESTALE {
+                        kernel.forget_size(inode);
+                    }
+                    reply.error(error);
+                }
             };
             if let Some(result) = self.filesystem.read_now(handle.0, offset, size) {
                 return respond(result.map_err(|error| report(&error)));

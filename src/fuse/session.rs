@@ -36,7 +36,9 @@ pub fn start(device: OwnedFd, adapter: Adapter, allow_other: bool) -> Result<Run
     let wrong = |error: io::Error| {
         Error::new(ErrorKind::Configuration, format!("the kernel refused the mount: {error}"))
     };
+    let kernel = adapter.kernel.clone();
     let session = Session::from_fd(adapter, device, acl, config).map_err(wrong)?;
+    let _ = kernel.0.set(session.notifier());
     let (sender, ended) = oneshot::channel();
     let run = move || {
         // Nobody listens any more when the process is about to end anyway.
