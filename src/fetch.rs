@@ -163,6 +163,10 @@ impl Fetch {
                 Some(slot) => slot,
                 None => self.0.slots.acquire().await?,
             };
+            // Whoever waited for a slot may not know yet that the service wants a pause meanwhile.
+            if !self.is_welcome() {
+                continue;
+            }
             let seen = self.0.keyring.generation(url);
             self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
             // Only time spent asking counts: a queue or a pause that the service wants is not its slowness.
