@@ -1,7 +1,7 @@
 //! Where an asset lies inside its product: the rules of protocol.md 3.3.
 //!
-//! The path after `?filename=` (percent-decoded), else `file:local_path`, else the path of the address, else the
-//! asset's key. Of it, what follows the product's own folder (the component that equals the item's id, or
+//! The path after `?filename=` (percent-decoded), else `file:local_path`, else the asset's key if it has folders in it,
+//! else the path of the address, else the asset's key. Of it, what follows the product's own folder (the component that equals the item's id, or
 //! ends in `.SAFE` or `.SEN3`); without such a folder the base name alone. A relative address that stays
 //! below the item is a path inside the product already.
 //!
@@ -45,7 +45,9 @@ pub fn place(id: &str, sources: Sources<'_>) -> Option<Place> {
     let local = || within(id, sources.local_path?, false);
     let address = || sources.hrefs.iter().find_map(|href| by_address(id, href));
     let key = || within(id, sources.key, true);
-    asked.or_else(local).or_else(address).or_else(key)
+    // A key with folders in it is a path; an address without a file's name may be a number.
+    let path = || key().filter(|place| place.path.contains('/'));
+    asked.or_else(local).or_else(path).or_else(address).or_else(key)
 }
 
 /// Whether `path` is the product `id` packed into one archive.
@@ -117,6 +119,14 @@ mod tests {
 
     fn found(hrefs: &[&str], local_path: Option<&str>) -> Option<(String, Option<Packing>)> {
         place(ID, Sources { key: "B02", hrefs, local_path }).map(|place| (place.path, place.folder))
+    }
+
+    #[test]
+    fn a_key_with_folders_tells_more_than_a_number() {
+        let hrefs = &["https://c.example/stac/objects/SENTINEL-2/3/17"][..];
+        let found = |key| place(ID, Sources { key, hrefs, local_path: None }).map(|place| place.path);
+        assert_eq!(found("GRANULE/IMG/B02.jp2").as_deref(), Some("GRANULE/IMG/B02.jp2"));
+        assert_eq!(found("B02").as_deref(), Some("17"));
     }
 
     fn path(href: &str) -> String {
