@@ -15,7 +15,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use crate::error::{ErrorKind, Result, fail};
+use crate::error::{Error, ErrorKind, Result, fail};
 use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile, Source};
 use crate::filesystem::inodes::{Caching, Inodes, inode_number};
 use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node};
@@ -248,11 +248,7 @@ impl Filesystem {
             }
             Source::Remote { object, cursors } => {
                 let plan = cursors.lock().plan(range);
-                self.0.store.read(object, range, &plan).await.map_err(|error| match error.kind() {
-                    // The name was there when it was opened (contract.md 4.1).
-                    ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
-                    _ => error,
-                })
+                self.0.store.read(object, range, &plan).await.map_err(gone)
             }
         }
     }
@@ -374,15 +370,13 @@ impl OpenDirectory {
     /// # Errors
     /// What the service met; a later call tries again.
     pub async fn listing(&self) -> Result<&Listing> {
-        let list = || async {
-            self.directory.list().await.map_err(|error| match error.kind() {
-                // The C library takes "no such file" for the end of the listing: it would read as empty.
-                ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
-                _ => error,
-            })
-        };
-        self.listing.get_or_try_init(list).await
+        // What was opened was there (contract.md 4.1), and the C library takes "no such file" for a listing's end.
+        self.listing.get_or_try_init(|| async { self.directory.list().await.map_err(gone) }).await
     }
+}
+
+fn gone(error: Error) -> Error {
+    if error.kind() == ErrorKind::NotFound { error.reclassify(ErrorKind::Changed) } else { error }
 }
 
 fn stat(inode: u64, node: &Node, size: u64) -> Stat {
