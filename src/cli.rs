@@ -47,11 +47,15 @@ pub struct MountArgs {
     /// Base address of the Zarr stores shown as cache-b
     #[arg(long, value_name = "URL")]
     pub cache_b_url: Option<String>,
+    /// Mount even if a service does not answer now; it is asked again when something is read
+    #[arg(long)]
+    pub offline: bool,
     /// Mount over files that are there already; they are hidden meanwhile
     #[arg(long)]
     pub nonempty: bool,
     /// How much to log: error, warn, info, debug, trace
-    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug", "trace"])]
+    #[arg(long, value_name = "LEVEL", hide_possible_values = true)]
+    #[arg(value_parser = ["error", "warn", "info", "debug", "trace"])]
     pub log: Option<String>,
     /// Write the log to this file; in the background ~/.local/state/dcmsfs/dcmsfs.log if not given
     #[arg(long, value_name = "FILE")]

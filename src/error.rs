@@ -100,6 +100,17 @@ impl Error {
         }))
     }
 
+    /// Adds the way out behind what happened; the kind stays.
+    #[must_use]
+    pub fn then(self, way_out: impl fmt::Display) -> Self {
+        Self(Arc::new(Inner {
+            kind: self.0.kind,
+            message: format!("{}; {way_out}", self.0.message),
+            retry_after: self.0.retry_after,
+            source: self.0.source.clone(),
+        }))
+    }
+
     /// The same story with another kind, keeping `self` as its source.
     #[must_use]
     pub fn reclassify(self, kind: ErrorKind) -> Self {

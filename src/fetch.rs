@@ -43,6 +43,8 @@ pub struct Traffic {
     requests: AtomicU64,
     bytes: AtomicU64,
     failures: AtomicU64,
+    /// Why the last request failed; nothing once one has succeeded again.
+    problem: Mutex<Option<Error>>,
 }
 
 impl Traffic {
@@ -50,6 +52,15 @@ impl Traffic {
     pub fn totals(&self) -> (u64, u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (read(&self.requests), read(&self.bytes), read(&self.failures))
+    }
+
+    /// Why the last request failed, if it did.
+    pub fn problem(&self) -> Option<Error> {
+        self.problem.lock().clone()
+    }
+
+    fn answered(&self) {
+        *self.problem.lock() = None;
     }
 }
 
@@ -175,6 +186,7 @@ impl Fetch {
             left = left.saturating_sub(began.elapsed());
             let error = match answered.unwrap_or_else(|_| Err(self.no_answer(url))) {
                 Ok(answer) => {
+                    self.0.traffic.answered();
                     self.learn_ranges(ask, &answer);
                     return Ok(Transfer { answer, fetch: self.clone(), _slot: held });
                 }
@@ -215,7 +227,10 @@ impl Fetch {
             let seen = self.0.keyring.generation(url);
             self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
             let error = match self.0.backend.length(url).await {
-                Ok(length) => return Ok(length),
+                Ok(length) => {
+                    self.0.traffic.answered();
+                    return Ok(length);
+                }
                 Err(error) => self.note(error),
             };
             drop(_permit);
@@ -252,7 +267,10 @@ impl Fetch {
             let seen = self.0.keyring.generation(&request.url);
             self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
             let error = match self.exchange(request.clone(), limit).await {
-                Ok(document) => return Ok(document),
+                Ok(document) => {
+                    self.0.traffic.answered();
+                    return Ok(document);
+                }
                 Err(error) => self.note(error),
             };
             drop(permit);
@@ -325,6 +343,9 @@ impl Fetch {
         // What is not there is an answer: most chunks of some stores are absent (protocol.md 4.3).
         if error.kind() != ErrorKind::NotFound {
             self.0.traffic.failures.fetch_add(1, Ordering::Relaxed);
+            *self.0.traffic.problem.lock() = Some(error.clone());
+        } else {
+            self.0.traffic.answered();
         }
         if let Some(wait) = error.wait() {
             *self.0.not_before.lock() = Some((Instant::now() + wait, error.clone()));

@@ -15,10 +15,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use crate::error::{Error, ErrorKind, Result, fail};
+use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile, Source};
-use crate::filesystem::inodes::{Caching, Inodes, inode_number};
-use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node};
+use crate::filesystem::inodes::{Caching, Inodes};
+use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node};
 use crate::object::ByteRange;
 use crate::store::Store;
 
@@ -248,7 +248,11 @@ impl Filesystem {
             }
             Source::Remote { object, cursors } => {
                 let plan = cursors.lock().plan(range);
-                self.0.store.read(object, range, &plan).await.map_err(gone)
+                self.0.store.read(object, range, &plan).await.map_err(|error| match error.kind() {
+                    // The name was there when it was opened (contract.md 4.1).
+                    ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
+                    _ => error,
+                })
             }
         }
     }
@@ -357,26 +361,6 @@ impl Filesystem {
             (None, Node::Directory(_)) => Ok(0),
         }
     }
-}
-
-impl OpenDirectory {
-    /// The inode that a listed name has or would have.
-    pub fn inode_of(&self, name: &str) -> u64 {
-        inode_number(self.inode, name)
-    }
-
-    /// The frozen listing, made at the first call.
-    ///
-    /// # Errors
-    /// What the service met; a later call tries again.
-    pub async fn listing(&self) -> Result<&Listing> {
-        // What was opened was there (contract.md 4.1), and the C library takes "no such file" for a listing's end.
-        self.listing.get_or_try_init(|| async { self.directory.list().await.map_err(gone) }).await
-    }
-}
-
-fn gone(error: Error) -> Error {
-    if error.kind() == ErrorKind::NotFound { error.reclassify(ErrorKind::Changed) } else { error }
 }
 
 fn stat(inode: u64, node: &Node, size: u64) -> Stat {

@@ -44,6 +44,8 @@ pub(crate) fn arguments(options: &Options, fuse: Option<i32>, mountpoint: &Path)
         argument.push(config);
         arguments.push(argument);
     }
+    // fstab and automount must not fail because a network comes up later.
+    arguments.push("--offline".into());
     if options.allow_other {
         arguments.push("--allow-other".into());
     }
@@ -66,9 +68,9 @@ mod tests {
         let options = crate::options::parse(&["config=/etc/a b,allow_other,log=warn"], false).unwrap();
         assert_eq!(
             arguments(&options, Some(5), Path::new("/mnt/x")),
-            ["--fuse-fd=5", "--config=/etc/a b", "--allow-other", "--log=warn", "/mnt/x"]
+            ["--fuse-fd=5", "--config=/etc/a b", "--offline", "--allow-other", "--log=warn", "/mnt/x"]
         );
-        assert_eq!(arguments(&Options::default(), None, Path::new("/mnt")), ["/mnt"]);
+        assert_eq!(arguments(&Options::default(), None, Path::new("/mnt")), ["--offline", "/mnt"]);
     }
 
     #[test]

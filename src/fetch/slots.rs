@@ -38,10 +38,37 @@ pub trait Slots: Send + Sync {
 
 /// The right to run one transfer, until dropped.
 pub struct Slot {
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
+    narrowing: Arc<Narrowing>,
     _lock: Option<File>,
     _running: Counted,
     _ahead: Option<Counted>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take() {
+            self.narrowing.keep_back(permit);
+        }
+    }
+}
+
+/// Permits that are kept back for a while: whichever comes back first, whoever waits for it.
+#[derive(Default)]
+struct Narrowing {
+    wanted: AtomicUsize,
+    kept: AtomicUsize,
+}
+
+impl Narrowing {
+    /// Keeps the permit if there are not enough kept yet, else gives it back.
+    fn keep_back(&self, permit: OwnedSemaphorePermit) {
+        let less = |wanted: usize| wanted.checked_sub(1);
+        if self.wanted.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok() {
+            self.kept.fetch_add(1, Ordering::AcqRel);
+            permit.forget();
+        }
+    }
 }
 
 /// One more, until dropped.
@@ -68,6 +95,7 @@ pub struct UserSlots {
     running: Arc<AtomicUsize>,
     ahead: Arc<AtomicUsize>,
     narrowed: Arc<AtomicBool>,
+    narrowing: Arc<Narrowing>,
     directory: Option<PathBuf>,
     queue_limit: Duration,
 }
@@ -82,6 +110,7 @@ impl UserSlots {
             running: Arc::default(),
             ahead: Arc::default(),
             narrowed: Arc::default(),
+            narrowing: Arc::default(),
             directory: None,
             queue_limit,
         }
@@ -96,6 +125,17 @@ impl UserSlots {
             )
         })?;
         Ok(Self { directory: Some(directory), ..Self::local(count, queue_limit) })
+    }
+
+    fn slot(
+        &self,
+        permit: OwnedSemaphorePermit,
+        lock: Option<File>,
+        running: Counted,
+        ahead: Option<Counted>,
+    ) -> Slot {
+        let narrowing = Arc::clone(&self.narrowing);
+        Slot { permit: Some(permit), narrowing, _lock: lock, _running: running, _ahead: ahead }
     }
 
     /// One of the lock files, if any is free. Trouble with the files themselves does not stop reading:
@@ -144,7 +184,7 @@ impl Slots for UserSlots {
                     }
                 };
                 let running = Counted::new(&self.running);
-                return Ok(Slot { _permit: permit, _lock: lock, _running: running, _ahead: None });
+                return Ok(self.slot(permit, lock, running, None));
             }
         };
         Box::pin(async move {
@@ -170,25 +210,24 @@ impl Slots for UserSlots {
             Locked::AllTaken => return None,
         };
         let running = Counted::new(&self.running);
-        Some(Slot { _permit: permit, _lock: lock, _running: running, _ahead: Some(ahead) })
+        Some(self.slot(permit, lock, running, Some(ahead)))
     }
 
     fn narrow(&self) {
         if self.count < 2 || self.narrowed.swap(true, Ordering::AcqRel) {
             return;
         }
+        self.narrowing.wanted.store(self.count - 1, Ordering::Release);
+        while self.narrowing.wanted.load(Ordering::Acquire) > 0 {
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { break };
+            self.narrowing.keep_back(permit);
+        }
         let (permits, narrowed) = (Arc::clone(&self.permits), Arc::clone(&self.narrowed));
-        let surplus = self.count - 1;
+        let narrowing = Arc::clone(&self.narrowing);
         tokio::spawn(async move {
-            // One by one, so that waiting readers are not all kept behind the last of them.
-            let mut held = Vec::with_capacity(surplus);
-            let taking = async {
-                for _ in 0..surplus {
-                    held.push(Arc::clone(&permits).acquire_owned().await);
-                }
-                std::future::pending::<()>().await;
-            };
-            let _ = timeout(NARROWED, taking).await;
+            sleep(NARROWED).await;
+            narrowing.wanted.store(0, Ordering::Release);
+            permits.add_permits(narrowing.kept.swap(0, Ordering::AcqRel));
             narrowed.store(false, Ordering::Release);
         });
     }
@@ -247,8 +286,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_complaint_narrows_to_one_for_a_minute() {
         let slots = UserSlots::local(2, LONG);
+        // In use, and somebody waits for them: the first that comes back is kept all the same.
+        let (one, two) = (slots.acquire().await.unwrap(), slots.acquire().await.unwrap());
         slots.narrow();
-        tokio::task::yield_now().await;
+        drop(one);
+        assert!(timeout(Duration::from_secs(1), slots.acquire()).await.is_err());
+        drop(two);
         let _one = slots.acquire().await.unwrap();
         assert!(timeout(Duration::from_secs(30), slots.acquire()).await.is_err());
         assert!(timeout(Duration::from_secs(31), slots.acquire()).await.is_ok());

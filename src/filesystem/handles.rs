@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::OnceCell;
 
 use crate::error::{ErrorKind, Result, fail};
+use crate::filesystem::inodes::inode_number;
 use crate::namespace::{Directory, Listing, Load};
 use crate::reader::Cursors;
 use crate::store::Object;
@@ -61,6 +62,26 @@ pub struct OpenDirectory {
 impl OpenDirectory {
     pub(super) fn new(inode: u64, parent: u64, directory: Arc<dyn Directory>) -> Self {
         Self { inode, parent, directory, listing: OnceCell::new() }
+    }
+
+    /// The inode that a listed name has or would have.
+    pub fn inode_of(&self, name: &str) -> u64 {
+        inode_number(self.inode, name)
+    }
+
+    /// The frozen listing, made at the first call.
+    ///
+    /// # Errors
+    /// What the service met; a later call tries again.
+    pub async fn listing(&self) -> Result<&Listing> {
+        let list = || async {
+            self.directory.list().await.map_err(|error| match error.kind() {
+                // The C library takes "no such file" for the end of the listing: it would read as empty.
+                ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
+                _ => error,
+            })
+        };
+        self.listing.get_or_try_init(list).await
     }
 
     /// The listing if it has been made.

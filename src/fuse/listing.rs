@@ -6,6 +6,7 @@ use fuser::{Errno, FileHandle, Request};
 
 use super::Adapter;
 use super::report::report;
+use crate::error::ErrorKind;
 use crate::filesystem::handles::OpenDirectory;
 use crate::namespace::{Entry, Kind, Listing};
 use crate::sys::caller::Caller;
@@ -56,8 +57,14 @@ impl Adapter {
             return reply(Ok((directory, listing)));
         }
         let work = async move {
-            let listing = directory.listing().await?.clone();
-            Ok((directory, listing))
+            match directory.listing().await {
+                Ok(listing) => Ok((Arc::clone(&directory), listing.clone())),
+                // The C library takes ENOENT for the end of the list: the directory would look empty.
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    Err(error.clone().reclassify(ErrorKind::Changed))
+                }
+                Err(error) => Err(error.clone()),
+            }
         };
         self.answer(Caller::of(request.pid()), work, reply);
     }

@@ -26,7 +26,7 @@ pub(super) fn run(args: &LoginArgs) -> Result<()> {
     let file = kept_in(&credentials)?;
     let (user, password) = account(args)?;
     let runtime = super::runtime(1)?;
-    let login = runtime.block_on(log_in(&credentials, &user, &password))?;
+    let login = runtime.block_on(log_in(&credentials, &user, &password)).map_err(with_way_out)?;
     let offline = login.cache_b.as_ref().and_then(|tokens| tokens.refresh.clone());
     let login = NewLogin { keep_password: args.keep_password.then_some(password), ..login };
     runtime.block_on(save_login(&file, &login))?;
@@ -50,6 +50,17 @@ pub(super) fn forget(args: &LogoutArgs) -> Result<()> {
         println!("there was no login");
     }
     Ok(())
+}
+
+/// Where it was not the account's fault.
+fn with_way_out(error: Error) -> Error {
+    if error.kind() == ErrorKind::Unreachable {
+        return Error::new(
+            error.kind(),
+            format!("{error}; check the network, and `identity.url` in the configuration"),
+        );
+    }
+    error
 }
 
 fn load(args: &ConfigurationArgs) -> Result<Settings> {
@@ -113,6 +124,13 @@ fn given(text: &str) -> Result<SecretString> {
 }
 
 fn ask_code(prompt: &str) -> Result<SecretString> {
+    if !std::io::stdin().is_terminal() {
+        return fail(
+            ErrorKind::InvalidInput,
+            "this account wants a one-time code and there is no terminal to ask for it: run `dcmsfs login` on one, \
+             without --password-stdin",
+        );
+    }
     ask(&format!("{prompt}: "), false)
 }
 

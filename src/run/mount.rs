@@ -42,7 +42,7 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
     };
     if args.foreground {
         logging::begin(args.log_file.as_deref(), args.log.as_deref().unwrap_or("info"))?;
-        return serve(settings, &point, args.fuse_fd, Ready::Foreground);
+        return serve(settings, &point, args, Ready::Foreground);
     }
     match background::split()? {
         Side::Parent(mut child) => {
@@ -62,7 +62,7 @@ pub(super) fn run(args: &MountArgs) -> Result<()> {
         Side::Child(report) => {
             let file = args.log_file.clone().unwrap_or_else(places::log_file);
             let served = match logging::begin(Some(&file), args.log.as_deref().unwrap_or("warn")) {
-                Ok(()) => serve(settings, &point, args.fuse_fd, Ready::Background(report)),
+                Ok(()) => serve(settings, &point, args, Ready::Background(report)),
                 Err(error) => {
                     report.failed(&error);
                     Err(error)
@@ -98,16 +98,16 @@ fn sources(args: &MountArgs) -> layers::Sources {
 }
 
 /// Builds the layers, mounts and serves until told to stop.
-fn serve(settings: Settings, point: &Path, descriptor: Option<i32>, ready: Ready) -> Result<()> {
+fn serve(settings: Settings, point: &Path, args: &MountArgs, ready: Ready) -> Result<()> {
     let prepared = || {
         // The descriptor first: nothing may be opened in its place.
-        let device = descriptor.map(mount::inherited).transpose()?;
+        let device = args.fuse_fd.map(mount::inherited).transpose()?;
         harden::process();
         Ok((device, super::runtime(THREADS)?))
     };
     match prepared() {
         Ok((device, runtime)) => {
-            let served = runtime.block_on(mount_and_serve(settings, point, device, ready));
+            let served = runtime.block_on(mount_and_serve(settings, point, device, !args.offline, ready));
             runtime.shutdown_background();
             served
         }
@@ -120,17 +120,25 @@ fn serve(settings: Settings, point: &Path, descriptor: Option<i32>, ready: Ready
     }
 }
 
-/// Mounts and serves inside a runtime. Whatever goes wrong before the mount stands is told to `ready` and
+/// Mounts and serves inside a runtime; `check`: not before every service has answered. Whatever goes wrong before the mount stands is told to `ready` and
 /// leaves nothing mounted.
 pub(super) async fn mount_and_serve(
     settings: Settings,
     point: &Path,
     device: Option<std::os::fd::OwnedFd>,
+    check: bool,
     ready: Ready,
 ) -> Result<()> {
     // Before there is a mount: a signal must never end the process and leave one.
-    let begun = Signals::listen().and_then(|signals| Ok((signals, begin(settings, point, device)?)));
-    match begun {
+    let begun = async {
+        let signals = Signals::listen()?;
+        let built = tree::build(&settings, point)?;
+        if check {
+            built.check().await?;
+        }
+        Ok((signals, begin(&settings, built, point, device)?))
+    };
+    match begun.await {
         Ok((signals, (built, mounted, running))) => {
             match ready {
                 Ready::Foreground => notify_when_answering(point.to_owned()),
@@ -154,12 +162,12 @@ pub(super) async fn mount_and_serve(
 }
 
 fn begin(
-    settings: Settings,
+    settings: &Settings,
+    built: tree::Built,
     point: &Path,
     device: Option<std::os::fd::OwnedFd>,
 ) -> Result<(tree::Built, Mounted, Running)> {
     let allow_other = settings.mount.allow_other;
-    let built = tree::build(&settings, point)?;
     let (device, mounted) = match device {
         Some(device) => (device, Mounted::handed_in(point)),
         None => mount::attach(point, &built.source, allow_other)?,

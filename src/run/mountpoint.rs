@@ -44,7 +44,10 @@ pub(super) fn prepare(point: &Path, nonempty: bool) -> Result<PathBuf> {
     let canonical = match absolute.canonicalize() {
         Ok(canonical) => canonical,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return wrong(format!("{shown} does not exist: make it with `mkdir -p {shown}`"));
+            // A single word may have been meant as a command.
+            let word = point.parent().is_some_and(|parent| parent.as_os_str().is_empty());
+            let commands = if word { "; commands are listed by `dcmsfs --help`" } else { "" };
+            return wrong(format!("{shown} does not exist: make it with `mkdir -p {shown}`{commands}"));
         }
         Err(error) => return wrong(format!("cannot mount at {shown}: {error}")),
     };

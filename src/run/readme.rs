@@ -18,7 +18,7 @@ pub(super) fn text(report: &Report) -> String {
         let state = match account.state {
             State::LoggedIn => "logged in".to_owned(),
             State::Expired => "the login has expired: run `dcmsfs login`".to_owned(),
-            State::Missing => "not logged in: names can be listed, files need `dcmsfs login`".to_owned(),
+            State::Missing => "not logged in: run `dcmsfs login` to read files".to_owned(),
             State::NotNeeded => "needs no login".to_owned(),
         };
         let user = account.user.as_ref().map_or(String::new(), |user| format!(" as {user}"));

@@ -1,9 +1,11 @@
 //! `dcmsfs status`
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
+
+use nix::unistd::{Uid, User};
 
 use crate::cli::StatusArgs;
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -16,38 +18,40 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest account that a mount gives of itself.
 const LONGEST: u64 = 1 << 20;
 
-/// Shows one mount or all of them.
+/// Shows one mount or all of them. Mounts of other users are named only: they cannot be entered, or say what
+/// their owner likes.
 pub(super) fn run(args: &StatusArgs) -> Result<()> {
-    let points: Vec<PathBuf> = match &args.mountpoint {
-        Some(point) => vec![std::path::absolute(point).unwrap_or_else(|_| point.clone())],
-        None => mine().map(|mount| mount.point).collect(),
-    };
-    let found: Vec<(PathBuf, Result<Status>)> =
-        points.into_iter().map(|point| (point.clone(), ask(&point))).collect();
-    if args.json {
-        let good: Vec<&Status> = found.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
-        let json = serde_json::to_string_pretty(&good)
-            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        println!("{json}");
-    } else if found.is_empty() {
-        println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
-    } else {
-        for (_, status) in &found {
-            if let Ok(status) = status {
-                show(status);
+    let (mut others, mut found) = (Vec::new(), Vec::new());
+    match &args.mountpoint {
+        Some(point) => found.push(ask(&mounts::point(point))),
+        None => {
+            for mount in mounts::ours() {
+                match mount.user.filter(|user| *user != Uid::effective().as_raw()) {
+                    Some(user) => others.push((mount.point, user)),
+                    None => found.push(ask(&mount.point)),
+                }
             }
         }
     }
-    match found.into_iter().find_map(|(_, status)| status.err()) {
+    if args.json {
+        let good: Vec<&Status> = found.iter().filter_map(|status| status.as_ref().ok()).collect();
+        let json = serde_json::to_string_pretty(&good)
+            .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
+        println!("{json}");
+    } else if found.is_empty() && others.is_empty() {
+        println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
+    } else {
+        found.iter().filter_map(|status| status.as_ref().ok()).for_each(show);
+        for (point, user) in &others {
+            let user = User::from_uid((*user).into()).ok().flatten();
+            let name = user.map_or_else(|| "another user".to_owned(), |user| user.name);
+            println!("{}  (of {name}, who alone can see more)", plain(&point.display().to_string()));
+        }
+    }
+    match found.into_iter().find_map(Result::err) {
         Some(error) => Err(error),
         None => Ok(()),
     }
-}
-
-/// The mounts of this user: those of others cannot be entered, or say what their owner likes.
-fn mine() -> impl Iterator<Item = mounts::Mount> {
-    let user = nix::unistd::Uid::effective().as_raw();
-    mounts::ours().into_iter().filter(move |mount| mount.user == Some(user))
 }
 
 fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
@@ -100,6 +104,9 @@ fn show(status: &Status) {
             bytes(service.bytes),
             if service.failures > 0 { format!(", {} failures", service.failures) } else { String::new() },
         );
+        if let Some(problem) = &service.problem {
+            println!("  {:<14} problem: {}", "", plain(problem));
+        }
     }
     for account in &status.accounts {
         let state = match (account.state, &account.problem) {

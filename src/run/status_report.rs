@@ -48,6 +48,9 @@ pub(super) struct Service {
     pub(super) requests: u64,
     pub(super) bytes: u64,
     pub(super) failures: u64,
+    /// Why the last request failed; absent when it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<String>,
     /// Whether the service gives parts of files; absent until it has been asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ranges: Option<bool>,
@@ -86,7 +89,8 @@ impl Report {
             let (transfers, slots) = root.fetch.slots();
             let (requests, bytes, failures) = root.fetch.traffic().totals();
             let (name, url, ranges) = (root.name.clone(), root.url.to_string(), root.fetch.ranges());
-            Service { name, url, transfers, slots, requests, bytes, failures, ranges }
+            let problem = root.fetch.traffic().problem().map(|error| error.to_string());
+            Service { name, url, transfers, slots, requests, bytes, failures, problem, ranges }
         };
         let account = |account: crate::credentials::AccountStatus| {
             let (state, until) = match account.state {

@@ -38,6 +38,25 @@ pub(super) struct Built {
     /// What the mount table shows as the source.
     pub(super) source: String,
     _credentials: Credentials,
+    archives: Vec<Arc<Archive>>,
+    hosts: Vec<Arc<Stores>>,
+}
+
+impl Built {
+    /// Asks every service whether it is what the settings say.
+    ///
+    /// # Errors
+    /// What the first of them met that does not answer or is something else.
+    pub(super) async fn check(&self) -> Result<()> {
+        let hint = "check the address, leave the service out, or mount all the same with --offline";
+        for archive in &self.archives {
+            archive.check().await.map_err(|error| error.then(hint))?;
+        }
+        for host in &self.hosts {
+            host.check().await.map_err(|error| error.then(hint))?;
+        }
+        Ok(())
+    }
 }
 
 /// Builds all of it. Must be called inside the runtime; asks no service, so that a mount comes up without a
@@ -50,11 +69,15 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     let keyring = Keyring::new();
     let transport = Transport::new(plan.policy(settings)?, keyring.clone())?;
     let credentials = Credentials::new(credential_settings(settings)?, keyring.clone(), plan.credentials()?)?;
+    for root in &plan.archives {
+        // The narrower scope wins: searching never needs, and never spends, a login.
+        keyring.remove(&Scope::below(&root.url)?);
+    }
     let memory = parse_size("cache.memory", &settings.cache.memory)?;
     let store = Store::new(memory, tokio::runtime::Handle::current());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
-    let mut roots = Vec::new();
+    let (mut roots, mut archives, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
     for root in &plan.archives {
         let method = match root.method {
             Method::Auto => DownloadMethod::Auto,
@@ -69,6 +92,7 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
             collections: root.collections.clone(),
             fetch: fetch.clone(),
         });
+        archives.push(Arc::clone(&archive));
         nodes.insert(root.name.as_str().into(), cache_a::root(archive));
         roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
     }
@@ -76,6 +100,7 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
         let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
         let fetch = door(backend, root.requests, &credentials, &keyring, None)?;
         let stores = Stores::new(root.url.clone(), root.stores.clone(), fetch.clone());
+        hosts.push(Arc::clone(&stores));
         nodes.insert(root.name.as_str().into(), cache_b::root(stores));
         roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
     }
@@ -94,7 +119,7 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     let filesystem = Filesystem::new(Arc::new(StaticDirectory::of(nodes)), store, ttl);
     let host = plan.archives.first().map(|root| &root.url).or(plan.hosts.first().map(|root| &root.url));
     let source = format!("dcmsfs:{}", host.and_then(Url::host_str).unwrap_or_default());
-    Ok(Built { filesystem, source, _credentials: credentials })
+    Ok(Built { filesystem, source, _credentials: credentials, archives, hosts })
 }
 
 /// The door to a service. `shared` names the account's service whose slots all processes of the user share.
@@ -208,16 +233,12 @@ impl Plan {
         Ok(Policy { hosts, allow_foreign: settings.network.allow_foreign, ..Policy::default() })
     }
 
-    /// Which secret belongs to which addresses. The search of Cache-A is public (protocol.md 1): only its
-    /// download address gets the token.
+    /// Which secret belongs to which addresses. The search of Cache-A is public (protocol.md 1) and gets none;
+    /// what lies beside it, the download address above all, gets the token.
     fn credentials(&self) -> Result<Vec<RootCredential>> {
         let mut credentials = Vec::new();
         for root in self.archives.iter().filter(|root| root.login) {
-            let download = match &root.download {
-                Some(url) => url.clone(),
-                None => sibling(&root.url, "download"),
-            };
-            let scope = Scope::below(&download)?;
+            let scope = Scope::below(root.download.as_ref().unwrap_or(&beside(&root.url)))?;
             credentials.push(RootCredential { name: root.name.clone(), scope, kind: Kind::CacheAToken });
         }
         for root in &self.hosts {
@@ -238,13 +259,17 @@ impl Plan {
     }
 }
 
-/// `https://h/stac/api` and `download` make `https://h/stac/download` (protocol.md 3.4).
-fn sibling(url: &Url, name: &str) -> Url {
-    let mut sibling = url.clone();
-    if let Ok(mut path) = sibling.path_segments_mut() {
-        path.pop_if_empty().pop().push(name);
+/// What holds files of the API at `url`: for `https://h/stac/api` all of `https://h/stac/` (protocol.md 3.4:
+/// `https://h/stac/download`); for an API at the top of its host `https://h/download`.
+fn beside(url: &Url) -> Url {
+    let mut beside = url.clone();
+    if let Ok(mut path) = beside.path_segments_mut() {
+        path.pop_if_empty().pop().push("");
     }
-    sibling
+    if beside.path() == "/" {
+        beside.set_path("/download");
+    }
+    beside
 }
 
 /// An address that names are put behind.

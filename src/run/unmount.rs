@@ -2,24 +2,29 @@
 
 use std::io;
 
+use nix::unistd::Uid;
+
 use crate::cli::UnmountArgs;
 use crate::error::{ErrorKind, Result, fail};
 use crate::sys::{mount, mounts};
 
 /// Unmounts, if the mount is one of ours.
 pub(super) fn run(args: &UnmountArgs) -> Result<()> {
-    let point = std::path::absolute(&args.mountpoint).unwrap_or_else(|_| args.mountpoint.clone());
     let shown = args.mountpoint.display();
-    // By the table, not by a look at the directory: the mount may be dead. A path through links is asked for
-    // its real name, which a dead mount cannot answer.
-    let there = mounts::at(&point).or_else(|| mounts::at(&point.canonicalize().ok()?));
-    let Some(there) = there else {
+    let Some(there) = mounts::at(&mounts::point(&args.mountpoint)) else {
         return fail(ErrorKind::Configuration, format!("nothing is mounted at {shown}"));
     };
     if there.kind != mounts::TYPE {
         return fail(
             ErrorKind::Configuration,
             format!("what is mounted at {shown} is not ours but {}: leave it to `umount`", there.kind),
+        );
+    }
+    let own = Uid::effective();
+    if !own.is_root() && there.user.is_some_and(|user| user != own.as_raw()) {
+        return fail(
+            ErrorKind::Configuration,
+            format!("the mount at {shown} is another user's: only they and root can unmount it"),
         );
     }
     match mount::detach(&there.point, args.lazy) {

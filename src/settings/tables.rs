@@ -30,7 +30,8 @@ pub struct Settings {
 
 /// `[cache_a]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+// For the message when something else was written there; else it names the type of this source.
+#[serde(expecting = "the table [cache_a]", deny_unknown_fields, default)]
 pub struct CacheA {
     /// Root of the STAC API; empty: no `cache-a` in the tree.
     pub url: String,
@@ -95,7 +96,7 @@ pub enum Access {
 
 /// `[cache_a.s3]`
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "the table [cache_a.s3]", deny_unknown_fields, default)]
 pub struct S3 {
     /// Address of the S3 service.
     pub endpoint: String,
@@ -109,7 +110,7 @@ pub struct S3 {
 
 /// `[cache_b]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "the table [cache_b]", deny_unknown_fields, default)]
 pub struct CacheB {
     /// Base of all stores; empty: no `cache-b` in the tree.
     pub url: String,
@@ -215,7 +216,7 @@ fn two() -> usize {
 
 /// `[identity]` (protocol.md 2.1, 2.4)
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "the table [identity]", deny_unknown_fields, default)]
 pub struct Identity {
     /// Keycloak's base address.
     pub url: String,
@@ -246,7 +247,7 @@ impl Default for Identity {
 
 /// `[credentials]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "the table [credentials]", deny_unknown_fields, default)]
 pub struct CredentialFiles {
     /// What `dcmsfs login` keeps; mode 0600.
     pub file: String,
@@ -262,7 +263,7 @@ impl Default for CredentialFiles {
 
 /// `[cache]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "the table [cache]", deny_unknown_fields, default)]
 pub struct Cache {
     /// Directory of the disk cache.
     pub dir: String,
@@ -283,7 +284,7 @@ impl Default for Cache {
 
 /// `[mount]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "the table [mount]", deny_unknown_fields, default)]
 pub struct Mount {
     /// Other users may read the mount, on this account.
     pub allow_other: bool,
@@ -301,7 +302,7 @@ impl Default for Mount {
 
 /// `[network]`
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(expecting = "the table [network]", deny_unknown_fields, default)]
 pub struct Network {
     /// More origins (`https://host[:port]`) that links and redirects of the services may lead to.
     pub hosts: Vec<String>,

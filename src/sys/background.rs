@@ -72,9 +72,18 @@ impl Child {
 
 impl Report {
     /// Tells the parent that the mount stands, and lets go of the terminal.
-    pub fn mounted(mut self) {
+    pub fn mounted(self) {
+        self.tell(b"mounted");
+    }
+
+    /// Tells the parent why there is no mount. The terminal is let go of, so that only the parent says it.
+    pub fn failed(self, error: &Error) {
+        self.tell(error.message().as_bytes());
+    }
+
+    fn tell(mut self, word: &[u8]) {
         // A parent that was killed meanwhile does not matter to the mount.
-        let _ = self.outcome.write_all(b"mounted");
+        let _ = self.outcome.write_all(word);
         drop(self);
         if let Ok(null) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null") {
             let null = OwnedFd::from(null);
@@ -82,10 +91,5 @@ impl Report {
             let _ = dup2_stdout(&null);
             let _ = dup2_stderr(&null);
         }
-    }
-
-    /// Tells the parent why there is no mount.
-    pub fn failed(mut self, error: &Error) {
-        let _ = self.outcome.write_all(error.message().as_bytes());
     }
 }

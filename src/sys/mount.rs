@@ -94,7 +94,13 @@ fn attach_as_user(point: &Path, source: &str, allow_other: bool) -> Result<Owned
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let said = said.trim().trim_start_matches("fusermount3:").trim();
-        let hint = if said.contains("user_allow_other") { "; or leave allow_other out" } else { "" };
+        let hint = if said.contains("user_allow_other") {
+            "; or leave allow_other out"
+        } else if said.contains("determine username") {
+            "; the account that runs this has no name: give it a line in /etc/passwd"
+        } else {
+            ""
+        };
         return fail(ErrorKind::Configuration, format!("cannot mount at {}: {said}{hint}", point.display()));
     }
     receive(ours.as_raw_fd()).map_err(|error| {

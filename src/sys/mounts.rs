@@ -34,6 +34,16 @@ pub fn at(point: &Path) -> Option<Mount> {
     all().into_iter().rev().find(|mount| mount.point == point)
 }
 
+/// Where the mount is that a person means by `path`. By the table, not by a look at the directory: the mount
+/// may be dead. A path through links is asked for its real name, which a dead mount cannot answer.
+pub fn point(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if at(&absolute).is_some() {
+        return absolute;
+    }
+    absolute.canonicalize().unwrap_or(absolute)
+}
+
 /// Our mounts.
 pub fn ours() -> Vec<Mount> {
     all().into_iter().filter(|mount| mount.kind == TYPE).collect()

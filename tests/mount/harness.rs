@@ -139,7 +139,8 @@ impl Bench {
         let path = self.point(name);
         let log = self.home.path().join(format!("{name}.log"));
         let mut command = self.command();
-        command.args(["--foreground", "--log", "debug", "--config"]).arg(self.config());
+        // Offline: what a service sees then comes from the tests alone.
+        command.args(["--foreground", "--offline", "--log", "debug", "--config"]).arg(self.config());
         command.arg("--log-file").arg(&log).arg(&path);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let mut mount = Mount { path, log, child };

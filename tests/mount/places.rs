@@ -168,6 +168,27 @@ fn mount_comes_up_without_a_network() {
     mount.end();
 }
 
+/// 11.1: a service that does not answer, or is something else, is told at once; nothing is mounted.
+#[test]
+fn mount_asks_the_services_first() {
+    for (table, url, words) in [
+        ("[cache_a]", "http://127.0.0.1:9/stac/api", ["cache-a", "127.0.0.1:9", "--offline"]),
+        ("[cache_b]", "http://127.0.0.1:9/cacheb/", ["cache-b", "127.0.0.1:9", "--offline"]),
+        ("[cache_a]", "wrong", ["cache-a", "is this the root of a STAC API?", "--offline"]),
+    ] {
+        let bench = Bench::demo();
+        let wrong = format!("{}/no/such/api", bench.emulator.url());
+        with_url(&bench, table, if url == "wrong" { &wrong } else { url });
+        let point = bench.point("mnt");
+        for arguments in [&["--foreground"][..], &[]] {
+            let config = bench.config();
+            let all = [arguments, &["--config", config.to_str().unwrap(), point.to_str().unwrap()]].concat();
+            refused(&run(&bench, &all), &words);
+            assert!(!is_mounted(&point));
+        }
+    }
+}
+
 /// A service address that is wrong is told from one that does not answer.
 #[test]
 fn mount_a_wrong_address_says_so() {

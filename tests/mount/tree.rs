@@ -164,12 +164,9 @@ fn mount_addresses_in_every_form() {
                 continue;
             }
             let path = if bare { folder.join(name) } else { sample.path.clone() };
-            if form == HrefForm::KeyOnly {
-                // Such addresses lie outside of the path that the token belongs to (10.1): seen, not read. And
-                // only a key with folders in it is known to be a path.
-                let inside = path.strip_prefix(&folder).unwrap().components().count();
-                let size = stat(path).map(|data| data.len()).unwrap_or(0);
-                assert!(inside == 1 || size == sample.size, "{form:?}: {}", sample.key);
+            // Only a key with folders in it is known to be a path.
+            let inside = path.strip_prefix(&folder).unwrap().components().count();
+            if form == HrefForm::KeyOnly && inside == 1 {
                 continue;
             }
             let found = read(path).unwrap_or_else(|error| panic!("{form:?}: {}: {error}", sample.key));

@@ -49,6 +49,14 @@ impl Client {
         Self { root, fetch, endpoints: OnceCell::new(), learnt: Mutex::new(learnt) }
     }
 
+    /// Asks for the root of the API.
+    ///
+    /// # Errors
+    /// What the service met; `Protocol` when it is no STAC API.
+    pub async fn check(&self) -> Result<()> {
+        self.endpoints().await.map(|_| ())
+    }
+
     /// All collections, over as many pages as the service makes of them.
     ///
     /// # Errors
@@ -146,16 +154,12 @@ impl Client {
     async fn endpoints(&self) -> Result<&Endpoints> {
         let ask = || async {
             let document = self.document(PageRequest::get(self.root.clone())).await.map_err(|error| {
-                let hint = match error.kind() {
-                    ErrorKind::NotFound | ErrorKind::Protocol => ": is this the root of a STAC API?",
-                    _ => "",
-                };
-                let error = error.context(format!("{}{hint}", self.root));
-                // Not a name that is missing, but a service: "no such file" would hide it.
-                if error.kind() == ErrorKind::NotFound {
-                    error.reclassify(ErrorKind::Protocol)
-                } else {
-                    error
+                // A service without a root is a wrong address, not one without products.
+                match error.kind() {
+                    ErrorKind::NotFound | ErrorKind::Protocol => error
+                        .context(format!("{}: is this the root of a STAC API?", self.root))
+                        .reclassify(ErrorKind::Protocol),
+                    _ => error.context(&self.root),
                 }
             })?;
             Endpoints::from_landing(&self.root, &Landing::parse(&document.bytes)?)

@@ -137,6 +137,14 @@ impl Archive {
         })
     }
 
+    /// Asks the service for its root.
+    ///
+    /// # Errors
+    /// What the service met; `Protocol` when it is no STAC API.
+    pub async fn check(&self) -> Result<()> {
+        self.client.check().await.map_err(|error| error.context(self.options.fetch.service()))
+    }
+
     /// The collections to show.
     pub(super) async fn collections(&self) -> Result<Arc<Vec<Collection>>> {
         let ask = async {

@@ -73,6 +73,20 @@ impl Stores {
         })
     }
 
+    /// Asks whether anybody answers at the host. What it answers does not matter: hosts of stores have no
+    /// document at their root (protocol.md 4.1).
+    ///
+    /// # Errors
+    /// `Unreachable`, `TimedOut` or `Protocol` (TLS) when there is no answer at all.
+    pub async fn check(&self) -> Result<()> {
+        match self.fetch.document(document_request(self.base.clone()), DOCUMENT_BYTES).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut) => {
+                Err(error.context(self.fetch.service()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the store at `path`: consolidated metadata of v2, then v3's, then a root without either.
     ///
     /// # Errors
@@ -172,15 +186,7 @@ impl Stores {
     pub(super) async fn document(&self, path: &str, name: &str) -> Result<Option<Bytes>> {
         let key = format!("{path}/{name}");
         let ask = async {
-            let url = self.url(&key);
-            let request = Request {
-                method: Method::GET,
-                url,
-                headers: HeaderMap::new(),
-                body: RequestBody::Empty,
-                purpose: Purpose::Metadata,
-                first_byte: FIRST_BYTE,
-            };
+            let request = document_request(self.url(&key));
             match self.fetch.document(request, DOCUMENT_BYTES).await {
                 Ok(document) if document.bytes.trim_ascii_start().starts_with(b"<") => {
                     fail(ErrorKind::Protocol, format!("{key}: a web page in place of metadata"))
@@ -208,5 +214,16 @@ impl Stores {
             path.pop_if_empty().extend(key.split('/'));
         }
         url
+    }
+}
+
+fn document_request(url: Url) -> Request {
+    Request {
+        method: Method::GET,
+        url,
+        headers: HeaderMap::new(),
+        body: RequestBody::Empty,
+        purpose: Purpose::Metadata,
+        first_byte: FIRST_BYTE,
     }
 }
