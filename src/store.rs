@@ -3,8 +3,8 @@
 //!
 //! An [`Object`] is one version of one remote file. Its blocks are published one by one as their bytes
 //! arrive, so a reader at the front of a long transfer does not wait for its end. A server without
-//! ranges is the same thing with one transfer for the whole file ([`flight`]). A disk tier belongs between
-//! [`memory`] and the transfers: it would be asked where `claim` finds a block missing, and given each
+//! ranges is the same thing with one transfer for the whole file (`flight`). A disk tier belongs between
+//! `memory` and the transfers: it would be asked where `claim` finds a block missing, and given each
 //! block where `Object::publish` puts it into memory.
 
 mod ahead;
