@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every room of `src/` and its row. A room uses only rooms of rows with a higher number, so rooms of one row
 /// do not know each other. `main` and `lib` only start and list the rooms.
@@ -545,4 +545,46 @@ fn a_long_file_is_found_and_tests_do_not_count() {
     assert_eq!(too_long(&apart).len(), 1);
     blank_test_files(&mut apart);
     assert!(too_long(&apart).is_empty(), "a file that is all tests");
+}
+
+/// Every test that docs/semantics.md names is there: a promise without a test is none.
+#[test]
+fn promises_name_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/semantics.md")).expect("the contract is there");
+    let mounts: String = ["tests/mount.rs"]
+        .into_iter()
+        .map(PathBuf::from)
+        .chain(files_below("tests/mount"))
+        .filter_map(|path| fs::read_to_string(root.join(path)).ok())
+        .collect();
+    let mut missing = Vec::new();
+    for named in text.split("*Test:*").skip(1) {
+        let names = named.split("\n\n").next().unwrap_or_default();
+        for name in names.split('`').skip(1).step_by(2) {
+            let found = match name.rsplit_once("::tests") {
+                None => mounts.contains(&format!("fn {name}()")),
+                Some((module, function)) => {
+                    let file = format!("src/{}", module.replace("::", "/"));
+                    let beside = [format!("{file}.rs"), format!("{file}/tests.rs")];
+                    let function =
+                        function.strip_prefix("::").map_or("mod tests".into(), |name| format!("fn {name}("));
+                    let holds = |path: &String| {
+                        fs::read_to_string(root.join(path)).is_ok_and(|text| text.contains(&function))
+                    };
+                    beside.iter().any(holds)
+                }
+            };
+            if !found {
+                missing.push(format!("docs/semantics.md names `{name}`, which is no test"));
+            }
+        }
+    }
+    assert_none(&missing);
+}
+
+fn files_below(folder: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_some()).collect()
 }

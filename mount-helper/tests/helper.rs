@@ -108,7 +108,7 @@ fn root_mounts_for_an_account_that_then_has_nothing_else() {
     let number = fd.lines().next().unwrap().strip_prefix("--fuse-fd=").unwrap().to_owned();
     assert_eq!(
         fd.lines().skip(1).collect::<Vec<_>>(),
-        ["--config=/etc/a b.toml", "--allow-other", "--log=debug", &place.path("mnt")]
+        ["--config=/etc/a b.toml", "--offline", "--allow-other", "--log=debug", &place.path("mnt")]
     );
     assert!(
         place.report("descriptors").contains(&format!(" {number} -> /dev/fuse")),
@@ -279,7 +279,7 @@ fn an_ordinary_user_is_handed_on_to_dcmsfs() {
             .unwrap()
     };
     assert_eq!(helper("rw,noexec,nosuid,nodev,user").status.code(), Some(7), "its status is passed on");
-    assert_eq!(place.report("arguments").trim(), place.path("mnt"));
+    assert_eq!(place.report("arguments").trim(), format!("--offline\n{}", place.path("mnt")));
     assert!(!place.report("environment").contains("canary"));
     assert_eq!(helper("uid=65534").status.code(), Some(7));
     let output = helper("uid=0");
