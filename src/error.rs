@@ -122,6 +122,12 @@ impl Error {
         }))
     }
 
+    /// What this error was before it got another kind; itself if it always had its own.
+    #[must_use]
+    pub fn original(self) -> Self {
+        self.0.source.clone().unwrap_or(self)
+    }
+
     /// What the caller can do next.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -166,7 +166,6 @@ impl Fetch {
         let mut retry = Retry::default();
         let mut slot = slot.filter(|_| self.is_welcome());
         let mut renewed = false;
-        let mut forbidden = None;
         let mut left = BEGIN_LIMIT;
         loop {
             self.wait_until_welcome().await?;
@@ -192,17 +191,15 @@ impl Fetch {
                 }
                 Err(error) => self.note(error),
             };
-            if error.kind() == ErrorKind::Forbidden {
-                forbidden = Some(error.clone());
-            }
             let error = self.too_many(error);
             drop(held);
             if left.is_zero() {
                 return Err(error);
             }
             let recovered = self.recover(error, url, seen, &mut renewed, &mut retry).await;
-            // A refusal that more patience did not change was one.
-            recovered.map_err(|error| forbidden.take().unwrap_or(error))?;
+            // What more patience did not change was not "too many at once".
+            recovered
+                .map_err(|error| if error.kind() == ErrorKind::Busy { error.original() } else { error })?;
         }
     }
 

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::backend::answer::{Answer, Length};
 use crate::backend::{Ask, Backend};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::object::Validator;
 use crate::transport::{Purpose, Request, RequestBody, Response, Transport};
 
@@ -78,7 +78,13 @@ impl Backend for Download {
     }
 
     fn ask<'a>(&'a self, url: &'a Url, ask: &'a Ask) -> BoxFuture<'a, Result<Answer>> {
-        Box::pin(async move { Answer::judge(&self.name, url, ask, self.send(url, ask).await?) })
+        Box::pin(async move {
+            let response = self.send(url, ask).await?;
+            // Perhaps the answer to one download too many (protocol.md 3.4, 6.1).
+            let busy = response.status == StatusCode::SERVICE_UNAVAILABLE;
+            Answer::judge(&self.name, url, ask, response)
+                .map_err(|error| if busy { error.reclassify(ErrorKind::Busy) } else { error })
+        })
     }
 
     /// The service is only known to give whole files (protocol.md 3.4: HEAD unknown), so a length is
