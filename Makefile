@@ -31,11 +31,11 @@ test:
 	$(MAKE) clippy doc
 	cargo build --locked --workspace
 	cargo nextest run --locked --workspace
-	if [ -x tests/clients/run ]; then tests/clients/run $(CARGO_TARGET_DIR)/debug; fi
-	KEEP= tests/demo.sh $(CARGO_TARGET_DIR)/debug/dcmsfs
 	if [ "$$(id -u)" -eq 0 ] && command -v dpkg-deb >/dev/null; then \
 		packaging/deb/check.sh "$$(packaging/deb/build.sh $(CARGO_TARGET_DIR)/debug)"; \
 	else echo 'the package is not checked: that needs root and dpkg'; fi
+	tests/clients/run $(CARGO_TARGET_DIR)/debug
+	KEEP= tests/demo.sh $(CARGO_TARGET_DIR)/debug/dcmsfs
 
 fmt:
 	cargo fmt --all

@@ -62,11 +62,7 @@ def digest(path):
 
 def files(catalogue, data):
     known, wanted = expected(data), []
-    listed = sorted(products(pathlib.Path(catalogue)))
-    large = [(c, p) for c, p in listed if p.is_dir()]
-    # Few products have a large file, whose transfer lasts; and a spread of the rest.
-    heavy = [(c, p) for c, p in large if any(a["size"] > 1_000_000 for a in known[c][item_of(p)["id"]]["assets"].values())]
-    for collection, path in listed[::9] + heavy[:3]:
+    for collection, path in sorted(products(pathlib.Path(catalogue))):
         item = item_of(path)
         assets = known[collection][item["id"]]["assets"]
         here = {file for file in path.rglob("*") if file.is_file()} if path.is_dir() else {path}

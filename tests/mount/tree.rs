@@ -164,9 +164,13 @@ fn mount_addresses_in_every_form() {
                 continue;
             }
             let path = if bare { folder.join(name) } else { sample.path.clone() };
-            // Only a key with folders in it is known to be a path.
+            // Only a key with folders in it is known to be a path; a file beside it is shown by its address.
             let inside = path.strip_prefix(&folder).unwrap().components().count();
             if form == HrefForm::KeyOnly && inside == 1 {
+                let expected = bench.expect(sample);
+                let shown = names(&folder).unwrap().into_iter().map(|name| folder.join(name));
+                let same = |path: PathBuf| path.is_file() && read(path).unwrap() == expected;
+                assert!(shown.into_iter().any(same), "{form:?}: {}: its bytes are under no name", sample.key);
                 continue;
             }
             let found = read(path).unwrap_or_else(|error| panic!("{form:?}: {}: {error}", sample.key));
