@@ -22,7 +22,7 @@ use crate::backend::{Ask, Backend, LONGEST_WAIT};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::retry::Retry;
-use crate::fetch::slots::{Slot, Slots};
+use crate::fetch::slots::{Queue, Slot, Slots};
 use crate::object::Validator;
 use crate::transport::{Keyring, Request, status_error};
 
@@ -97,10 +97,15 @@ pub struct Transfer {
     /// The body and what its headers promised.
     pub answer: Answer,
     fetch: Fetch,
-    _slot: Slot,
+    slot: Slot,
 }
 
 impl Transfer {
+    /// Who waits for a slot of this service.
+    pub fn queue(&self) -> Arc<Queue> {
+        self.slot.queue()
+    }
+
     /// The next piece of the body, `None` at its end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         let piece = self.answer.chunk().await;
@@ -152,6 +157,11 @@ impl Fetch {
         self.0.slots.usage()
     }
 
+    /// Whether a slot for reading ahead may be free; cheap.
+    pub fn may_spare(&self) -> bool {
+        self.0.slots.may_spare()
+    }
+
     /// A slot for reading ahead, if one is free now.
     pub fn spare_slot(&self) -> Option<Slot> {
         self.0.slots.spare()
@@ -187,7 +197,7 @@ impl Fetch {
                 Ok(answer) => {
                     self.0.traffic.answered();
                     self.learn_ranges(ask, &answer);
-                    return Ok(Transfer { answer, fetch: self.clone(), _slot: held });
+                    return Ok(Transfer { answer, fetch: self.clone(), slot: held });
                 }
                 Err(error) => self.note(error),
             };

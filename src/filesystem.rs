@@ -15,7 +15,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use crate::error::{ErrorKind, Result, fail};
+use crate::error::{Error, ErrorKind, Result, fail};
 use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile, Source};
 use crate::filesystem::inodes::{Caching, Inodes};
 use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node};
@@ -222,8 +222,7 @@ impl Filesystem {
             Source::Held(bytes) => Some(Ok(held(bytes, range))),
             Source::Document { bytes, .. } => bytes.get().map(|bytes| Ok(held(bytes, range))),
             Source::Remote { object, cursors } => {
-                object.known_length()?;
-                let plan = cursors.lock().plan(range);
+                let plan = cursors.lock().plan(range, object.known_length()?, object.format());
                 self.0.store.ready(object, range, &plan).map(Ok)
             }
         }
@@ -247,12 +246,9 @@ impl Filesystem {
                 Ok(held(bytes, range))
             }
             Source::Remote { object, cursors } => {
-                let plan = cursors.lock().plan(range);
-                self.0.store.read(object, range, &plan).await.map_err(|error| match error.kind() {
-                    // The name was there when it was opened (contract.md 4.1).
-                    ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
-                    _ => error,
-                })
+                let length = object.length().await.map_err(changed_while_open)?;
+                let plan = cursors.lock().plan(range, length, object.format());
+                self.0.store.read(object, range, &plan).await.map_err(changed_while_open)
             }
         }
     }
@@ -360,6 +356,14 @@ impl Filesystem {
             },
             (None, Node::Directory(_)) => Ok(0),
         }
+    }
+}
+
+/// The name was there when it was opened (contract.md 4.1).
+fn changed_while_open(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
+        _ => error,
     }
 }
 

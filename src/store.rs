@@ -1,14 +1,16 @@
-//! Blocks of remote files: from memory, else from the transfer that is already bringing them, else from a
-//! new one. Whoever asks, a block is downloaded once.
+//! Blocks of remote files: from memory, from disk, else from the transfer that is already bringing them,
+//! else from a new one. Whoever asks, a block is downloaded once.
 //!
 //! An [`Object`] is one version of one remote file. Its blocks are published one by one as their bytes
 //! arrive, so a reader at the front of a long transfer does not wait for its end. A server without
-//! ranges is the same thing with one transfer for the whole file (`flight`). A disk tier belongs between
-//! `memory` and the transfers: it would be asked where `claim` finds a block missing, and given each
-//! block where `Object::publish` puts it into memory.
+//! ranges is the same thing with one transfer for the whole file (`flight`). Each block that arrives is put
+//! into memory and handed to the disk; what is read from disk stays in the kernel's page cache and is
+//! not put into memory again.
 
 mod ahead;
+mod board;
 mod claim;
+pub mod disk;
 mod flight;
 mod length;
 pub mod memory;
@@ -17,6 +19,7 @@ mod object;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use bytes::{Bytes, BytesMut};
 use lru::LruCache;
@@ -28,6 +31,7 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::object::{ByteRange, ObjectId};
 use crate::store::claim::Claimed;
+use crate::store::disk::Disk;
 use crate::store::memory::Memory;
 pub use crate::store::object::Object;
 
@@ -41,9 +45,31 @@ const REMEMBERED: usize = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// In parts: only what is read, and some more when reads run on.
-    Parts,
+    Parts(Format),
     /// Always from end to end, as Zarr chunks are: one request for all of it.
     Whole,
+}
+
+/// How programs go through a file of a format (read-path.md 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JPEG 2000: all tile headers are walked before a window is decoded, by most programs.
+    Jpeg2000,
+    /// HDF5, netCDF, TIFF: headers first, in small or large reads, then jumps.
+    Scattered,
+    /// Anything else.
+    Other,
+}
+
+impl Format {
+    /// The format that the name of a file tells.
+    pub fn of(name: &str) -> Self {
+        match name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
+            Some("jp2" | "j2k" | "jpx") => Self::Jpeg2000,
+            Some("nc" | "nc4" | "h5" | "hdf5" | "he5" | "hdf" | "tif" | "tiff") => Self::Scattered,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// A remote file as the tree knows it, before anything has been asked of it.
@@ -62,13 +88,15 @@ pub struct Remote {
 }
 
 /// Blocks to get hold of, as the reader decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Blocks that one request should bring: those of the read, and more when reads run on.
     pub fetch: Range<u64>,
-    /// How many blocks behind `fetch` should be there or on their way; they are asked for only when a
-    /// slot is free.
+    /// How many blocks more should be there or on their way behind those, twice over; they are asked for
+    /// only when a slot is free.
     pub ahead: u64,
+    /// Of the run that the read belongs to: up to here all blocks have been asked for.
+    pub frontier: Arc<AtomicU64>,
 }
 
 /// All blocks of all objects. Clones share it.
@@ -76,43 +104,58 @@ pub struct Plan {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    memory: Memory,
+    shared: Arc<Shared>,
     objects: Mutex<LruCache<ObjectId, Arc<Object>>>,
+}
+
+/// What all objects share.
+struct Shared {
+    memory: Memory,
+    disk: Option<Disk>,
     /// Reads that are answered in place come from threads outside the runtime.
     runtime: Handle,
+    /// Objects that have transfers under way or waiting for a slot: they share the memory.
+    active: AtomicUsize,
 }
 
 impl Store {
-    /// A store that keeps at most `memory` bytes of blocks; its transfers run on `runtime`.
-    pub fn new(memory: u64, runtime: Handle) -> Self {
+    /// A store that keeps at most `memory` bytes of blocks, and more of them on `disk`; its transfers run on
+    /// `runtime`.
+    pub fn new(memory: u64, disk: Option<Disk>, runtime: Handle) -> Self {
         let remembered = NonZeroUsize::new(REMEMBERED).unwrap_or(NonZeroUsize::MIN);
         let objects = Mutex::new(LruCache::new(remembered));
-        Self(Arc::new(Inner { memory: Memory::new(memory), objects, runtime }))
+        let memory = Memory::new(memory);
+        let shared = Arc::new(Shared { memory, disk, runtime, active: AtomicUsize::new(0) });
+        Self(Arc::new(Inner { shared, objects }))
     }
 
     /// The current version of `remote`. A version that was found stale is not given out again.
     pub fn object(&self, remote: &Remote) -> Arc<Object> {
         let mut objects = self.0.objects.lock();
-        match objects.get(&remote.id) {
-            Some(object) if !object.is_stale() => Arc::clone(object),
-            before => {
-                let told = before.and_then(|stale| stale.told_length());
-                let object =
-                    Object::new(remote, told.or(remote.length), self.0.memory.clone(), &self.0.runtime);
-                objects.put(remote.id.clone(), Arc::clone(&object));
-                object
-            }
-        }
+        let (length, stored) = match objects.get(&remote.id) {
+            Some(object) if !object.is_stale() => return Arc::clone(object),
+            Some(stale) => (stale.told_length().or(remote.length), None),
+            None => (remote.length, self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id))),
+        };
+        let object = Object::new(remote, length, &self.0.shared, stored);
+        objects.put(remote.id.clone(), Arc::clone(&object));
+        object
     }
 
     /// The length of `remote`, as far as it is known without asking.
     pub fn known_length(&self, remote: &Remote) -> Option<u64> {
         // Out of the table first: nobody waits for one object while holding up all.
         let object = self.0.objects.lock().peek(&remote.id).cloned();
-        let learnt = object.and_then(|object| match object.is_stale() {
-            true => object.told_length(),
-            false => object.known_length(),
-        });
+        let learnt = match object {
+            Some(object) if object.is_stale() => object.told_length(),
+            Some(object) => object.known_length(),
+            None if remote.length.is_some() => None,
+            // Learnt by an earlier mount.
+            None => {
+                let stored = self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id));
+                stored.map(|entry| entry.length())
+            }
+        };
         learnt.or(remote.length)
     }
 
@@ -136,26 +179,23 @@ impl Store {
         object?.last_error()
     }
 
-    /// The bytes of `range` if all of them are in memory: for answers in place.
+    /// The bytes of `range` if all of them are in memory, or on disk and in the kernel's page cache: for
+    /// answers in place.
     pub fn ready(&self, object: &Arc<Object>, range: ByteRange, plan: &Plan) -> Option<Bytes> {
         if object.is_stale() {
             return None;
         }
         let range = range.clamp_to(object.known_length()?);
         let blocks = covering(range);
-        let last = blocks.end.saturating_sub(1);
-        let bytes = if blocks.end - blocks.start == 1 {
-            part(&self.0.memory.get(object.key(blocks.start))?, blocks.start, range)
-        } else {
-            let found: Option<Vec<Bytes>> =
-                blocks.clone().map(|block| self.0.memory.get(object.key(block))).collect();
-            join(blocks, &found?, range)
+        let bytes = match object.in_memory(&blocks, range) {
+            Some(bytes) => bytes,
+            None => object.entry()?.read_now(range)?,
         };
         if bytes.len() as u64 != range.len() {
             return None;
         }
-        object.note_interest(last);
-        object.read_ahead(plan);
+        object.note_interest(blocks.end.saturating_sub(1));
+        object.read_ahead(&blocks, plan);
         Some(bytes)
     }
 
@@ -167,24 +207,10 @@ impl Store {
         let length = object.length().await?;
         let range = range.clamp_to(length);
         let blocks = covering(range);
-        let fetch_end = plan.fetch.end.max(blocks.end).min(length.div_ceil(BLOCK));
-        // All blocks are claimed before the first is waited for, so that they come in one request.
-        let mut claims: Vec<Claimed> = blocks.clone().map(|block| object.claim(block..fetch_end)).collect();
-        object.read_ahead(plan);
-        let mut found = Vec::with_capacity(claims.len());
-        for (block, claim) in blocks.clone().zip(claims.drain(..)) {
-            let mut claim = claim;
-            found.push(loop {
-                match claim {
-                    Claimed::Here(bytes) => break bytes,
-                    Claimed::Awaited(awaited) => match awaited.wait().await? {
-                        Some(bytes) => break bytes,
-                        None => claim = object.claim(block..fetch_end),
-                    },
-                }
-            });
-        }
-        let joined = join(blocks, &found, range);
+        let joined = match self.read_stored(object, &blocks, range, plan).await {
+            Some(bytes) => bytes,
+            None => join(blocks.clone(), &self.read_blocks(object, &blocks, plan, length).await?, range),
+        };
         if joined.len() as u64 != range.len() {
             // Never short (contract.md 3.1), whatever went wrong before.
             let path = object.remote.url.path();
@@ -196,10 +222,72 @@ impl Store {
         Ok(joined)
     }
 
+    /// In one read from disk, if all of it is there.
+    async fn read_stored(
+        &self,
+        object: &Arc<Object>,
+        blocks: &Range<u64>,
+        range: ByteRange,
+        plan: &Plan,
+    ) -> Option<Bytes> {
+        if object.is_stale() || !blocks.clone().all(|block| object.is_stored(block)) {
+            return None;
+        }
+        object.read_ahead(blocks, plan);
+        object.stored(range).await
+    }
+
+    async fn read_blocks(
+        &self,
+        object: &Arc<Object>,
+        blocks: &Range<u64>,
+        plan: &Plan,
+        length: u64,
+    ) -> Result<Vec<Bytes>> {
+        let claim = |block: u64| object.claim(block..object.fetch_end(block, plan, length));
+        // All blocks are claimed before the first is waited for, so that they come in one request.
+        let mut claims: Vec<Claimed> = blocks.clone().map(claim).collect();
+        object.read_ahead(blocks, plan);
+        let mut found = Vec::with_capacity(claims.len());
+        for (block, mut claimed) in blocks.clone().zip(claims.drain(..)) {
+            found.push(loop {
+                match claimed {
+                    Claimed::Here(bytes) => break bytes,
+                    Claimed::Stored => match object.stored(whole(block, length)).await {
+                        Some(bytes) => break bytes,
+                        None => claimed = claim(block),
+                    },
+                    Claimed::Awaited(waiter) => match waiter.wait().await? {
+                        Some(bytes) => break bytes,
+                        None => claimed = claim(block),
+                    },
+                    Claimed::Failed(error) => return Err(error),
+                }
+            });
+        }
+        Ok(found)
+    }
+
     /// Bytes of blocks held in memory.
     pub fn memory_used(&self) -> u64 {
-        self.0.memory.used()
+        self.0.shared.memory.used()
     }
+}
+
+impl Object {
+    fn in_memory(&self, blocks: &Range<u64>, range: ByteRange) -> Option<Bytes> {
+        let memory = &self.shared.memory;
+        if blocks.end - blocks.start == 1 {
+            return Some(part(&memory.get(self.key(blocks.start))?, blocks.start, range));
+        }
+        let found: Option<Vec<Bytes>> = blocks.clone().map(|block| memory.get(self.key(block))).collect();
+        Some(join(blocks.clone(), &found?, range))
+    }
+}
+
+/// The bytes of one block of an object.
+fn whole(block: u64, length: u64) -> ByteRange {
+    ByteRange::new(block * BLOCK, ((block + 1) * BLOCK).min(length))
 }
 
 /// The blocks that hold `range`; none for an empty range.

@@ -5,15 +5,18 @@
 //! and a locked file in a directory that all processes of the user share. The kernel drops the lock of a
 //! process that dies, so a crash never leaks a slot.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use parking_lot::Mutex;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -30,6 +33,8 @@ pub trait Slots: Send + Sync {
     /// A slot for reading ahead, if one is free now. All slots but one may be held this way, so that a
     /// reader never finds them all taken by guesses.
     fn spare(&self) -> Option<Slot>;
+    /// Whether [`Self::spare`] may give one; cheap.
+    fn may_spare(&self) -> bool;
     /// The service complained about too many: allow one at a time for a minute.
     fn narrow(&self);
     /// Slots in use and slots there are.
@@ -40,13 +45,84 @@ pub trait Slots: Send + Sync {
 pub struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     narrowing: Arc<Narrowing>,
+    queue: Arc<Queue>,
     _lock: Option<File>,
     _running: Counted,
-    _ahead: Option<Counted>,
+    ahead: Arc<Ahead>,
+}
+
+impl Slot {
+    /// The mark of a slot that was given for reading ahead.
+    pub fn ahead(&self) -> Arc<Ahead> {
+        Arc::clone(&self.ahead)
+    }
+
+    /// Who waits for a slot of the same kind.
+    pub fn queue(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
+    }
+}
+
+/// Marks a slot that was given for reading ahead, until somebody waits for what it brings.
+#[derive(Default)]
+pub struct Ahead(Mutex<Option<Counted>>);
+
+impl Ahead {
+    /// A reader waits for the transfer: it is a guess no more, and another may be made.
+    pub fn promote(&self) {
+        *self.0.lock() = None;
+    }
+}
+
+/// Those who wait for a slot, so that a transfer that nobody waits for can give way.
+#[derive(Default)]
+pub struct Queue {
+    waiting: Mutex<VecDeque<u64>>,
+    tickets: AtomicU64,
+    bell: Notify,
+}
+
+impl Queue {
+    /// Whether somebody waits for whom nobody has given way yet.
+    pub fn is_wanted(&self) -> bool {
+        !self.waiting.lock().is_empty()
+    }
+
+    /// Takes it on to give way to the first who waits; `false` when nobody waits any more. The slot must
+    /// then be dropped.
+    pub fn give_way(&self) -> bool {
+        self.waiting.lock().pop_front().is_some()
+    }
+
+    /// Resolves when somebody begins to wait.
+    pub fn wanted(&self) -> Notified<'_> {
+        self.bell.notified()
+    }
+
+    fn enter(&self) -> Waiting<'_> {
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        self.waiting.lock().push_back(ticket);
+        self.bell.notify_waiters();
+        Waiting { queue: self, ticket }
+    }
+}
+
+/// One who waits, until dropped.
+struct Waiting<'a> {
+    queue: &'a Queue,
+    ticket: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.queue.waiting.lock().retain(|ticket| *ticket != self.ticket);
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        // The mark may outlive the slot.
+        self.ahead.promote();
         if let Some(permit) = self.permit.take() {
             self.narrowing.keep_back(permit);
         }
@@ -96,6 +172,7 @@ pub struct UserSlots {
     ahead: Arc<AtomicUsize>,
     narrowed: Arc<AtomicBool>,
     narrowing: Arc<Narrowing>,
+    queue: Arc<Queue>,
     directory: Option<PathBuf>,
     queue_limit: Duration,
 }
@@ -111,6 +188,7 @@ impl UserSlots {
             ahead: Arc::default(),
             narrowed: Arc::default(),
             narrowing: Arc::default(),
+            queue: Arc::default(),
             directory: None,
             queue_limit,
         }
@@ -134,8 +212,14 @@ impl UserSlots {
         running: Counted,
         ahead: Option<Counted>,
     ) -> Slot {
-        let narrowing = Arc::clone(&self.narrowing);
-        Slot { permit: Some(permit), narrowing, _lock: lock, _running: running, _ahead: ahead }
+        Slot {
+            permit: Some(permit),
+            narrowing: Arc::clone(&self.narrowing),
+            queue: Arc::clone(&self.queue),
+            _lock: lock,
+            _running: running,
+            ahead: Arc::new(Ahead(Mutex::new(ahead))),
+        }
     }
 
     /// One of the lock files, if any is free. Trouble with the files themselves does not stop reading:
@@ -169,8 +253,16 @@ enum Locked {
 impl Slots for UserSlots {
     fn acquire(&self) -> BoxFuture<'_, Result<Slot>> {
         let waiting = async {
-            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                return fail(ErrorKind::Internal, "the download slots are closed");
+            let mut waits = None;
+            let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => {
+                    waits = Some(self.queue.enter());
+                    let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
+                        return fail(ErrorKind::Internal, "the download slots are closed");
+                    };
+                    permit
+                }
             };
             let mut pause = LOOK.0;
             loop {
@@ -178,6 +270,8 @@ impl Slots for UserSlots {
                     Locked::Here(file) => Some(file),
                     Locked::Unshared => None,
                     Locked::AllTaken => {
+                        // The permit stays: whoever gives way here frees a lock file.
+                        waits.get_or_insert_with(|| self.queue.enter());
                         sleep(pause).await;
                         pause = (pause * 2).min(LOOK.1);
                         continue;
@@ -211,6 +305,10 @@ impl Slots for UserSlots {
         };
         let running = Counted::new(&self.running);
         Some(self.slot(permit, lock, running, Some(ahead)))
+    }
+
+    fn may_spare(&self) -> bool {
+        self.permits.available_permits() > 0 && self.ahead.load(Ordering::Acquire) + 1 < self.count
     }
 
     fn narrow(&self) {
@@ -281,6 +379,31 @@ mod tests {
         drop(ahead);
         assert!(slots.spare().is_some());
         assert!(UserSlots::local(1, LONG).spare().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_guess_that_somebody_waits_for_makes_room_for_another() {
+        let slots = UserSlots::local(2, LONG);
+        let first = slots.spare().unwrap();
+        assert!(!slots.may_spare());
+        first.ahead().promote();
+        assert!(slots.may_spare() && slots.spare().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_gives_way_to_each_who_waits() {
+        let slots = UserSlots::local(2, LONG);
+        let (one, two) = (slots.acquire().await.unwrap(), slots.spare().unwrap());
+        assert!(!one.queue().is_wanted());
+        let mut waiting = Box::pin(slots.acquire());
+        assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err());
+        assert!(one.queue().is_wanted());
+        assert!(two.queue().give_way() && !one.queue().give_way());
+        drop(two);
+        let _third = waiting.await.unwrap();
+        // Who gives up waiting wants nothing any more.
+        assert!(timeout(Duration::from_secs(1), slots.acquire()).await.is_err());
+        assert!(!one.queue().is_wanted());
     }
 
     #[tokio::test(start_paused = true)]

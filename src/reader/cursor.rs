@@ -1,44 +1,73 @@
 //! Where reads of one file stand, and how much to fetch for the next one.
 //!
 //! Few bytes on a jump, many on a run (read-path.md 5.1): a read that continues an earlier one gets a
-//! window as long as the run so far, up to 8 MiB. The kernel's own read-ahead arrives out of order and from
-//! several threads, and several programs read one file at once, so a file has a few cursors, each
-//! with some tolerance (read-path.md 5.3).
+//! window that grows with the run. The kernel's own read-ahead arrives out of order and from several
+//! threads, and several programs read one file at once, so a file has a few cursors, each with some
+//! tolerance (read-path.md 5.3).
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::object::ByteRange;
-use crate::store::{BLOCK, Plan, covering};
+use crate::store::{BLOCK, Format, Plan, covering};
 
 /// Runs that are followed at once in one file.
 const CURSORS: usize = 4;
 /// A read continues a run if it ends at most so far before the run's end, or begins so far behind it.
 const BACK: u64 = 256 * 1024;
 const FORWARD: u64 = 512 * 1024;
-/// The longest window.
-const WINDOW: u64 = 8 * 1024 * 1024;
-/// Bytes of a run before anything is fetched ahead of it: netCDF reads 4 KiB to 4 MiB at offset 0 and then
-/// jumps (read-path.md 3), so the first reads of a file prove nothing.
+/// Bytes of a run before anything is fetched ahead of it.
 const PROVEN: u64 = 256 * 1024;
+/// From here on a run is not going to end soon: its window grows faster.
+const LONG: u64 = 1024 * 1024;
+/// A first read of so much at offset 0 is a copy's: what a program asks for in less, the kernel asks for in
+/// less. The window then covers the kernel's read-ahead, too (read-path.md 5.7).
+const COPY: u64 = 128 * 1024;
+const COPY_WINDOW: u64 = LONG + COPY;
+/// netCDF reads so much at offset 0 when it opens a file, and then jumps (read-path.md 3).
+const HEADERS: u64 = 4 * 1024 * 1024;
+/// A file of at most so many bytes comes in one go.
+const SMALL: u64 = 256 * 1024;
+/// A tile header is read in at most so many bytes, and the next one lies at most so far behind it.
+const TILE_HEADER: u64 = 64 * 1024;
+const TILE: u64 = 8 * 1024 * 1024;
+/// So many tile headers read in a row: all of them will be (read-path.md 1.1).
+const TILE_HEADERS: u32 = 3;
 
 /// The runs of reads in one file, most recent first.
 #[derive(Debug, Default)]
 pub struct Cursors {
     runs: Vec<Run>,
+    /// Tile headers that were jumped to in a row.
+    tile_headers: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Run {
     start: u64,
     end: u64,
+    frontier: Arc<AtomicU64>,
 }
 
 impl Cursors {
-    /// Notes a read of `range` and says what to fetch for it.
-    pub fn plan(&mut self, range: ByteRange) -> Plan {
+    /// Notes a read of `range` in a file of `length` bytes and says what to fetch for it.
+    pub fn plan(&mut self, range: ByteRange, length: u64, format: Format) -> Plan {
         let run = self.follow(range);
         let blocks = covering(range);
-        let length = run.end - run.start;
-        let window = if length >= PROVEN { length.min(WINDOW) / BLOCK } else { 0 };
-        Plan { fetch: blocks.start..blocks.end + window, ahead: window }
+        let window = if length <= SMALL || (format == Format::Jpeg2000 && self.walks_tiles()) {
+            length
+        } else {
+            window(&run, range, format)
+        };
+        let left = length.div_ceil(BLOCK).saturating_sub(blocks.end);
+        let window = window.div_ceil(BLOCK).min(left);
+        Plan { fetch: blocks.start..blocks.end + window, ahead: window, frontier: run.frontier }
+    }
+
+    /// OpenJPEG before 2.5.3 walks all tile headers of a file before it decodes a window: some 120 jumps,
+    /// evenly spaced. One request each would cost a round trip each; the whole file costs less.
+    fn walks_tiles(&self) -> bool {
+        self.tile_headers >= TILE_HEADERS
     }
 
     fn follow(&mut self, range: ByteRange) -> Run {
@@ -48,13 +77,44 @@ impl Cursors {
         let run = match self.runs.iter().position(continues) {
             Some(index) => {
                 let run = self.runs.remove(index);
-                Run { start: run.start.min(range.start), end: run.end.max(range.end) }
+                Run { start: run.start.min(range.start), end: run.end.max(range.end), ..run }
             }
-            None => Run { start: range.start, end: range.end },
+            None => {
+                self.note_jump(range);
+                Run { start: range.start, end: range.end, ..Run::default() }
+            }
         };
         self.runs.truncate(CURSORS - 1);
-        self.runs.insert(0, run);
+        self.runs.insert(0, run.clone());
         run
+    }
+
+    fn note_jump(&mut self, range: ByteRange) {
+        let Some(last) = self.runs.first() else { return };
+        let short = last.end - last.start <= TILE_HEADER && range.len() <= TILE_HEADER;
+        let forward = range.start > last.end && range.start - last.end <= TILE;
+        if short && forward {
+            self.tile_headers += 1;
+        } else if !self.walks_tiles() {
+            self.tile_headers = 0;
+        }
+    }
+}
+
+/// Bytes to fetch behind a read.
+fn window(run: &Run, range: ByteRange, format: Format) -> u64 {
+    let length = run.end - run.start;
+    let copied = run.start == 0 && (range.len() >= COPY || length >= COPY);
+    let grown = match length {
+        ..PROVEN => 0,
+        PROVEN..LONG => length,
+        _ => length.saturating_mul(4),
+    };
+    let window = if copied { grown.max(COPY_WINDOW) } else { grown };
+    if format == Format::Scattered && run.start == 0 && run.end <= HEADERS {
+        window.min(HEADERS - run.end)
+    } else {
+        window
     }
 }
 
@@ -63,9 +123,14 @@ mod tests {
     use super::*;
 
     const K: u64 = 1024;
+    const LARGE: u64 = 1 << 40;
 
     fn read(cursors: &mut Cursors, start: u64, len: u64) -> Plan {
-        cursors.plan(ByteRange::new(start, start + len))
+        cursors.plan(ByteRange::new(start, start + len), LARGE, Format::Other)
+    }
+
+    fn fetched(plan: &Plan) -> u64 {
+        plan.fetch.end - plan.fetch.start
     }
 
     #[test]
@@ -73,18 +138,19 @@ mod tests {
         let mut cursors = Cursors::default();
         for start in [0, 700 * K * K, 90 * K * K, 300 * K * K] {
             let plan = read(&mut cursors, start, 4 * K);
-            assert_eq!((plan.fetch.end - plan.fetch.start, plan.ahead), (1, 0));
+            assert_eq!((fetched(&plan), plan.ahead), (1, 0));
         }
     }
 
     #[test]
-    fn a_run_grows_to_eight_mebibytes_even_out_of_order() {
+    fn a_run_grows_even_out_of_order() {
         let mut cursors = Cursors::default();
         let mut order: Vec<u64> = (0..128).collect();
         order.chunks_mut(2).for_each(<[u64]>::reverse);
-        let plans: Vec<Plan> = order.iter().map(|n| read(&mut cursors, n * 128 * K, 128 * K)).collect();
-        assert_eq!(plans.last().map(|plan| plan.ahead), Some(WINDOW / BLOCK));
-        assert!(plans[8].ahead > 0);
+        let plans: Vec<Plan> =
+            order.iter().map(|n| read(&mut cursors, 900 * K * K + n * 128 * K, 128 * K)).collect();
+        assert_eq!((plans[0].ahead, plans[1].ahead), (0, 256 * K / BLOCK));
+        assert_eq!(plans.last().map(|plan| plan.ahead), Some(4 * 128 * 128 * K / BLOCK));
     }
 
     #[test]
@@ -99,8 +165,41 @@ mod tests {
     }
 
     #[test]
-    fn evenly_spaced_jumps_never_become_a_run() {
+    fn a_copy_is_seen_at_its_first_read_and_a_look_at_the_header_is_none() {
+        let plan = read(&mut Cursors::default(), 0, 128 * K);
+        assert_eq!(fetched(&plan), (COPY + COPY_WINDOW) / BLOCK);
+        assert_eq!(fetched(&read(&mut Cursors::default(), 0, 16 * K)), 1);
+    }
+
+    #[test]
+    fn headers_of_scattered_formats_do_not_start_a_stream() {
         let mut cursors = Cursors::default();
-        assert!((0..120).all(|n| read(&mut cursors, n * 770 * K, 4 * K).ahead == 0));
+        let mut read = |n: u64| {
+            let range = ByteRange::new(n * 128 * K, (n + 1) * 128 * K);
+            cursors.plan(range, LARGE, Format::Scattered)
+        };
+        let most = (0..32).map(|n| read(n).fetch.end).max();
+        assert_eq!(most, Some(HEADERS / BLOCK));
+        assert!((32..40).map(read).any(|plan| plan.fetch.end > 2 * HEADERS / BLOCK));
+    }
+
+    #[test]
+    fn a_walk_over_tile_headers_wants_the_whole_file_in_one_format_only() {
+        let length = 88 * K * K;
+        for (format, whole) in [(Format::Jpeg2000, true), (Format::Other, false)] {
+            let mut cursors = Cursors::default();
+            let mut read = |start| cursors.plan(ByteRange::new(start, start + 4 * K), length, format);
+            read(0);
+            // The tail, as GDAL does.
+            read(length - 4 * K);
+            let last = (0..10).map(|n| read(n * 770 * K)).last();
+            assert_eq!(last.map(|plan| plan.fetch.end == length / BLOCK), Some(whole));
+        }
+    }
+
+    #[test]
+    fn small_files_come_in_one_go() {
+        let plan = Cursors::default().plan(ByteRange::new(70 * K, 71 * K), 200 * K, Format::Other);
+        assert_eq!(plan.fetch, 1..4);
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
         keyring.remove(&Scope::below(&root.url)?);
     }
     let memory = parse_size("cache.memory", &settings.cache.memory)?;
-    let store = Store::new(memory, tokio::runtime::Handle::current());
+    let store = Store::new(memory, None, tokio::runtime::Handle::current());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
     let (mut roots, mut archives, mut hosts) = (Vec::new(), Vec::new(), Vec::new());

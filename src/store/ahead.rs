@@ -1,22 +1,39 @@
 //! Reading ahead: blocks that a run will need next, asked for when a slot is free.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::store::object::{Object, Want};
+use crate::store::board::Want;
+use crate::store::object::Object;
 use crate::store::{BLOCK, Plan};
 
+/// From so many missing blocks on, the end of a file is divided between two transfers.
+const DIVIDED: u64 = 16;
+
 impl Object {
-    /// Sees to it that the blocks behind `plan.fetch` are there or on their way, if a slot is free.
-    pub(super) fn read_ahead(self: &Arc<Self>, plan: &Plan) {
-        let from = plan.fetch.end;
-        // Most hits end here: half of the window is still asked for.
-        let asked = self.ahead_to.load(Ordering::Acquire);
-        if plan.ahead == 0 || (from + plan.ahead / 2 <= asked && asked <= from + 2 * plan.ahead) {
+    /// Where a transfer for `plan` ends that begins at `from`: within this reader's share of the memory, and
+    /// at the middle of what is left of the file if another transfer can bring the other half meanwhile.
+    pub(super) fn fetch_end(&self, from: u64, plan: &Plan, length: u64) -> u64 {
+        let end = length.div_ceil(BLOCK);
+        let wanted = plan.fetch.end.min(from + self.share()).max(from + 1).min(end);
+        let left = end.saturating_sub(from);
+        let divides = wanted == end && left >= DIVIDED && plan.ahead > 0 && self.may_read_ahead();
+        if divides { from + left.div_ceil(2) } else { wanted }
+    }
+
+    /// Sees to it that the blocks behind `read` are there or on their way, if a slot is free.
+    pub(super) fn read_ahead(self: &Arc<Self>, read: &Range<u64>, plan: &Plan) {
+        let window = plan.ahead.min(self.share());
+        // Most hits end here: most of the window is still asked for, or no slot is free.
+        let asked = plan.frontier.load(Ordering::Acquire);
+        let covered = read.end + window + window / 2 <= asked && asked <= read.end + 4 * window;
+        if window == 0 || covered || !self.may_read_ahead() {
             return;
         }
-        let Some(start) = self.first_gap(from, plan.ahead) else {
-            self.ahead_to.store(from + plan.ahead, Ordering::Release);
+        let from = if (read.end..=read.end + 2 * window).contains(&asked) { asked } else { read.end };
+        let Some(start) = self.first_gap(from..read.end + 2 * window) else {
+            plan.frontier.store(read.end + 2 * window, Ordering::Release);
             return;
         };
         // Outside the lock: a slot may be a lock file.
@@ -26,19 +43,28 @@ impl Object {
         if state.fate.is_some() || state.awaited.contains_key(&start) || start >= end {
             return;
         }
-        let run = self.missing(&state, start..(start + plan.ahead).min(end));
-        self.ahead_to.store(run.end, Ordering::Release);
-        self.launch(&mut state, run, Some(slot), Want::Now);
+        let run = self.missing(&state, start..(start + window).min(end));
+        plan.frontier.store(run.end, Ordering::Release);
+        self.launch(&mut state, run, Some(slot), Want::Bytes);
     }
 
-    /// The first of `ahead` blocks from `from` on that is neither there nor on its way.
-    fn first_gap(&self, from: u64, ahead: u64) -> Option<u64> {
-        if self.streams() {
-            return None;
-        }
+    /// Blocks that one reader may have on their way in one transfer: two such of each reader fit in half of
+    /// the memory.
+    fn share(&self) -> u64 {
+        let active = self.shared.active.load(Ordering::Acquire).max(1) as u64;
+        (self.shared.memory.capacity() / 4 / active / BLOCK).max(1)
+    }
+
+    /// A server that may give no parts is not asked for two at once: each would be the whole file.
+    fn may_read_ahead(&self) -> bool {
+        !self.streams() && self.remote.fetch.ranges() == Some(true) && self.remote.fetch.may_spare()
+    }
+
+    /// The first of `blocks` that is neither there nor on its way.
+    fn first_gap(&self, blocks: Range<u64>) -> Option<u64> {
         let state = self.state.lock();
         let end = state.length.filter(|_| state.fate.is_none())?.div_ceil(BLOCK);
-        (from..(from + ahead).min(end))
-            .find(|block| !state.awaited.contains_key(block) && !self.memory.holds(self.key(*block)))
+        (blocks.start..blocks.end.min(end))
+            .find(|block| !state.awaited.contains_key(block) && !self.is_here(*block))
     }
 }

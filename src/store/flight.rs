@@ -18,6 +18,7 @@ use crate::fetch::Transfer;
 use crate::fetch::retry::Retry;
 use crate::fetch::slots::Slot;
 use crate::object::ByteRange;
+use crate::store::claim::Carrier;
 use crate::store::object::Object;
 use crate::store::{Access, BLOCK};
 
@@ -28,6 +29,8 @@ const BLOCK_LIMIT: Duration = Duration::from_secs(60);
 /// How long a transfer that nobody reads from holds its slot.
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+/// After so many bytes a transfer gives way to another that is waited for, even if it is waited for itself.
+const TURN: u64 = 8 * 1024 * 1024;
 
 /// How a transfer ended when nothing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +47,14 @@ enum Break {
     Refused(Error),
     /// The body broke.
     Body(Error),
+    /// Another transfer needs the slot more.
+    GiveWay,
 }
 
 /// A transfer on its way.
 pub(super) struct Flight {
     object: Arc<Object>,
-    id: u64,
+    carrier: Arc<Carrier>,
     /// The blocks asked for; `None` for the whole object.
     asked: Option<Range<u64>>,
     probe: bool,
@@ -68,18 +73,23 @@ impl Drop for Flight {
     /// A transfer that panics or dies with the runtime must not leave readers waiting.
     fn drop(&mut self) {
         if !self.settled {
-            self.object.finish(self.id, fail(ErrorKind::Internal, "a transfer ended unexpectedly"));
+            self.object.finish(self.carrier.id, fail(ErrorKind::Internal, "a transfer ended unexpectedly"));
         }
     }
 }
 
 impl Flight {
-    pub(super) fn new(object: Arc<Object>, id: u64, asked: Option<Range<u64>>, probe: bool) -> Self {
+    pub(super) fn new(
+        object: Arc<Object>,
+        carrier: Arc<Carrier>,
+        asked: Option<Range<u64>>,
+        probe: bool,
+    ) -> Self {
         let block = asked.as_ref().map_or(0, |blocks| blocks.start);
         let streaming = asked.is_none();
         let partial = BytesMut::new();
         let deadline = Instant::now() + BLOCK_LIMIT;
-        Self { object, id, asked, probe, partial, block, passed: 0, streaming, deadline, settled: false }
+        Self { object, carrier, asked, probe, partial, block, passed: 0, streaming, deadline, settled: false }
     }
 
     /// Brings what was asked for, and settles everything that was promised.
@@ -89,7 +99,7 @@ impl Flight {
             tracing::debug!(path = self.object.remote.url.path(), "transfer failed: {error}");
         }
         self.settled = true;
-        self.object.finish(self.id, end);
+        self.object.finish(self.carrier.id, end);
     }
 
     async fn bring(&mut self, mut slot: Option<Slot>) -> Result<End> {
@@ -100,6 +110,7 @@ impl Flight {
             match self.attempt(slot.take()).await {
                 Ok(end) => return Ok(end),
                 Err(Break::Refused(error)) => return Err(error),
+                Err(Break::GiveWay) => return Ok(End::Released),
                 Err(Break::Body(error)) => {
                     // A whole block: a server that sends a byte and breaks off would be asked for ever.
                     if self.block > before {
@@ -153,7 +164,7 @@ impl Flight {
         let mut compare = None;
         if !transfer.answer.partial {
             if !self.streaming {
-                if !object.becomes_stream(self.id) {
+                if !object.becomes_stream(&self.carrier) {
                     return Ok(End::Complete);
                 }
                 self.streaming = true;
@@ -164,7 +175,9 @@ impl Flight {
             compare = Some(Compare { left: self.position(), sum: 0, expected: self.passed });
         }
         self.deadline = Instant::now() + BLOCK_LIMIT;
-        while let Some(bytes) = self.next_piece(&mut transfer).await? {
+        let mut turn = 0;
+        while let Some(bytes) = self.next_piece(&mut transfer, turn).await? {
+            turn += bytes.len() as u64;
             let fresh = match &mut compare {
                 Some(compare) => compare.skip(bytes).map_err(Break::Refused)?,
                 None => bytes,
@@ -184,15 +197,42 @@ impl Flight {
     }
 
     /// The next piece of the body, within the time that a block may take.
-    async fn next_piece(&self, transfer: &mut Transfer) -> std::result::Result<Option<Bytes>, Break> {
-        match timeout_at(self.deadline, transfer.chunk()).await {
-            Ok(piece) => piece.map_err(Break::Body),
+    async fn next_piece(
+        &self,
+        transfer: &mut Transfer,
+        turn: u64,
+    ) -> std::result::Result<Option<Bytes>, Break> {
+        let queue = transfer.queue();
+        let piece = async {
+            loop {
+                let wanted = queue.wanted();
+                tokio::pin!(wanted);
+                wanted.as_mut().enable();
+                if queue.is_wanted() && self.may_give_way(turn) && queue.give_way() {
+                    return Err(Break::GiveWay);
+                }
+                tokio::select! {
+                    piece = transfer.chunk() => return piece.map_err(Break::Body),
+                    () = wanted => {}
+                }
+            }
+        };
+        match timeout_at(self.deadline, piece).await {
+            Ok(piece) => piece,
             Err(_) => {
                 let path = self.object.remote.url.path();
                 let message = format!("{path}: {BLOCK} bytes took more than {} s", BLOCK_LIMIT.as_secs());
                 Err(Break::Refused(Error::new(ErrorKind::TimedOut, message)))
             }
         }
+    }
+
+    /// Whether the slot may go to another transfer that is waited for: when nobody waits for this one, or it
+    /// has had its turn. Where there are no parts, giving way would cost all of the bytes again.
+    fn may_give_way(&self, turn: u64) -> bool {
+        let costly = self.streaming && self.object.remote.fetch.ranges() != Some(true);
+        let awaited = self.carrier.is_awaited() || self.object.awaits_end();
+        !costly && (!awaited || turn >= TURN)
     }
 
     /// Puts arrived bytes into blocks and hands out each block that is full.
@@ -219,7 +259,7 @@ impl Flight {
         // A short block would keep the whole buffer that it was put together in.
         let short = (full.len() as u64) < BLOCK / 2;
         let full = if short { Bytes::copy_from_slice(&full) } else { full.freeze() };
-        self.object.publish(self.block, full, self.id);
+        self.object.publish(self.block, full, self.carrier.id);
         self.block += 1;
     }
 
@@ -264,10 +304,15 @@ impl Flight {
             }
             self.wait_for_interest(PROBE_PATIENCE, None).await
         } else {
-            let window = object.memory_capacity() / 2;
+            let window = object.shared.memory.capacity() / 2;
             let fits = object.known_length().is_some_and(|length| length <= window);
             let behind = (wanted.unwrap_or(0) + 1) * BLOCK + window;
-            if !self.streaming || fits || position <= behind || object.awaits_end() || object.owes(self.id) {
+            if !self.streaming
+                || fits
+                || position <= behind
+                || object.awaits_end()
+                || object.owes(self.carrier.id)
+            {
                 return None;
             }
             self.wait_for_interest(STREAM_PATIENCE, wanted).await
@@ -279,7 +324,7 @@ impl Flight {
     async fn wait_for_interest(&self, patience: Duration, before: Option<u64>) -> Option<End> {
         let object = &self.object;
         let moved = async {
-            while object.wanted() == before && !object.owes(self.id) && !object.awaits_end() {
+            while object.wanted() == before && !object.owes(self.carrier.id) && !object.awaits_end() {
                 // The short wait covers a reader who asks between the look and the wait.
                 let _ = timeout(Duration::from_millis(50), object.interest()).await;
             }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::backend::answer::Length;
 use crate::error::Result;
-use crate::store::object::{Object, Want};
+use crate::store::board::Want;
+use crate::store::object::Object;
 
 impl Object {
     /// Bytes in the object; learnt by beginning the download when nobody knows them, and by bringing it to

@@ -18,6 +18,10 @@ pub struct BlockKey {
 
 /// What a block costs beside its bytes, about.
 const OVERHEAD: usize = 256;
+/// moka notes insertions before it makes room for them: this part of the budget is theirs, at most so many
+/// bytes.
+const UNSETTLED_SHARE: u64 = 8;
+const UNSETTLED: u64 = 24 << 20;
 
 /// Blocks in memory. Clones share them.
 #[derive(Clone)]
@@ -30,7 +34,7 @@ impl Memory {
     /// A cache of at most `capacity` bytes.
     pub fn new(capacity: u64) -> Self {
         let blocks = Cache::builder()
-            .max_capacity(capacity)
+            .max_capacity(capacity - (capacity / UNSETTLED_SHARE).min(UNSETTLED))
             .weigher(|_: &BlockKey, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
             .build();

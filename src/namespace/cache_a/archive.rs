@@ -22,7 +22,7 @@ use crate::namespace::cache_a::product::names_of;
 use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
 use crate::object::ObjectId;
-use crate::store::{Access, Remote};
+use crate::store::{Access, Format, Remote};
 
 /// Bytes of records, and of items as served, that are kept.
 const RECORD_BYTES: u64 = 64 << 20;
@@ -271,8 +271,22 @@ impl Archive {
             (Some(download), Some((_, path))) => Url::parse(&format!("{download}?filename={path}")).ok()?,
             _ => Url::parse(href).ok()?,
         };
-        let id = ObjectId::new(self.options.fetch.service(), url.as_str());
-        Some(Remote { id, url, length, access: Access::Parts, fetch: self.options.fetch.clone() })
+        let id = ObjectId::new(self.options.fetch.service(), &public_address(&url));
+        let access = Access::Parts(Format::of(url.query().unwrap_or(url.path())));
+        Some(Remote { id, url, length, access, fetch: self.options.fetch.clone() })
+    }
+}
+
+/// An address as it may be written down. A query may be a signature that opens the file for everybody;
+/// `filename` is the path (protocol.md 3.4).
+fn public_address(url: &Url) -> String {
+    match url.query() {
+        Some(query) if !query.starts_with("filename=") => {
+            let mut bare = url.clone();
+            bare.set_query(None);
+            format!("{bare}?{}", blake3::hash(query.as_bytes()).to_hex())
+        }
+        _ => url.to_string(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::catalog::zarr::{Node, Store, Version};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::object::ObjectId;
-use crate::store::{Access, Remote};
+use crate::store::{Access, Format, Remote};
 use crate::transport::header::HeaderMap;
 use crate::transport::{Method, Purpose, Request, RequestBody};
 
@@ -203,7 +203,7 @@ impl Stores {
     /// The chunk file `key`; `sharded` ones are read in parts, all others from end to end.
     pub(super) fn chunk(&self, key: &str, sharded: bool) -> Remote {
         let url = self.url(key);
-        let access = if sharded { Access::Parts } else { Access::Whole };
+        let access = if sharded { Access::Parts(Format::Other) } else { Access::Whole };
         let id = ObjectId::new(self.fetch.service(), url.as_str());
         Remote { id, url, length: None, access, fetch: self.fetch.clone() }
     }

@@ -1,0 +1,210 @@
+//! Who brings which block: what readers claim, and what transfers owe.
+//!
+//! Lock order: `state` is the only lock, never held across an await.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::error::Result;
+use crate::fetch::slots::Slot;
+use crate::store::Access;
+use crate::store::claim::{Awaited, Carrier, Claimed, Waiter};
+use crate::store::flight::{End, Flight};
+use crate::store::object::{Object, Promise, REMEMBER_FAILURE, State, Stream};
+
+/// Why a block is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// A reader waits for it, or will.
+    Bytes,
+    /// Only the length is wanted; the bytes may stop coming when nobody else asks.
+    Length,
+}
+
+impl Object {
+    /// The first block of `blocks`: its bytes, or where they will come from. When no transfer brings it yet,
+    /// one is begun for it and for those of the following blocks that are missing too.
+    pub(super) fn claim(self: &Arc<Self>, blocks: Range<u64>) -> Claimed {
+        let block = blocks.start;
+        self.note_interest(block);
+        let mut state = self.state.lock();
+        if let Some(promise) = state.awaited.get(&block) {
+            return Claimed::Awaited(promise.waiter());
+        }
+        if let Some(error) = state.fate.as_ref().or(state.fresh_failure(block)) {
+            return Claimed::Failed(error.clone());
+        }
+        // After the promises: a block is put into memory before its promise is taken away.
+        if let Some(bytes) = self.shared.memory.get(self.key(block)) {
+            return Claimed::Here(bytes);
+        }
+        if self.is_stored(block) {
+            return Claimed::Stored;
+        }
+        let run = self.missing(&state, blocks);
+        self.launch(&mut state, run, None, Want::Bytes);
+        match state.awaited.get(&block) {
+            Some(promise) => Claimed::Awaited(promise.waiter()),
+            // `launch` promises the first block of its run.
+            None => Claimed::Stored,
+        }
+    }
+
+    /// The first of `blocks` and those behind it up to one that is there or on its way.
+    pub(super) fn missing(&self, state: &State, blocks: Range<u64>) -> Range<u64> {
+        let known = |block: &u64| state.awaited.contains_key(block) || self.is_here(*block);
+        let end = (blocks.start + 1..blocks.end).find(known).unwrap_or(blocks.end.max(blocks.start + 1));
+        blocks.start..end
+    }
+
+    /// Whether the block is in memory or on disk.
+    pub(super) fn is_here(&self, block: u64) -> bool {
+        self.shared.memory.holds(self.key(block)) || self.is_stored(block)
+    }
+
+    /// Whether the object comes by one transfer from its first byte on.
+    pub(super) fn streams(&self) -> bool {
+        self.remote.access == Access::Whole || self.remote.fetch.ranges() == Some(false)
+    }
+
+    /// Whether a transfer of `run` begins at the first byte: unless parts can be had, and the beginning is
+    /// there already.
+    fn begins_at_first_byte(&self, state: &State, run: &Range<u64>) -> bool {
+        let rest = self.remote.access == Access::Whole
+            && self.remote.fetch.ranges() == Some(true)
+            && run.start > 0
+            && state.length.is_some()
+            && self.is_here(0);
+        self.streams() && !rest
+    }
+
+    /// Promises `run`, by the stream that is under way if that still comes to it, else by a new transfer.
+    pub(super) fn launch(
+        self: &Arc<Self>,
+        state: &mut State,
+        run: Range<u64>,
+        slot: Option<Slot>,
+        want: Want,
+    ) {
+        let streams = self.begins_at_first_byte(state, &run);
+        let passing = state.stream.as_ref().filter(|stream| self.streams() && stream.next <= run.start);
+        let carrier = match passing.map(|stream| Arc::clone(&stream.carrier)) {
+            Some(carrier) => carrier,
+            None => {
+                state.flights += 1;
+                if state.running == 0 {
+                    self.shared.active.fetch_add(1, Ordering::AcqRel);
+                }
+                state.running += 1;
+                let carrier = Carrier::new(state.flights, slot.as_ref().map(Slot::ahead));
+                if streams && state.stream.is_none() {
+                    state.stream = Some(Stream { carrier: Arc::clone(&carrier), next: 0 });
+                }
+                let asked = (!streams).then(|| run.clone());
+                let flight = Flight::new(Arc::clone(self), Arc::clone(&carrier), asked, want == Want::Length);
+                self.shared.runtime.spawn(flight.run(slot));
+                carrier
+            }
+        };
+        for block in run {
+            let promise = Promise { awaited: Arc::default(), carrier: Arc::clone(&carrier) };
+            state.awaited.insert(block, promise);
+        }
+    }
+
+    /// Hands a block out: to memory first, so that whoever finds no promise finds the bytes.
+    pub(super) fn publish(&self, block: u64, bytes: Bytes, flight: u64) {
+        self.shared.memory.put(self.key(block), bytes.clone());
+        let mut state = self.state.lock();
+        state.failed.remove(&block);
+        if let Some(stream) = state.stream.as_mut().filter(|stream| stream.carrier.id == flight) {
+            stream.next = block + 1;
+        }
+        if let Some(promise) = state.awaited.remove(&block) {
+            promise.awaited.settle(Ok(Some(bytes.clone())));
+        }
+        let known = state.length.map(|length| (length, state.version.clone()));
+        drop(state);
+        self.keep(block, bytes, known);
+    }
+
+    /// The server sent the object from its first byte although a part was asked: from now on this transfer
+    /// is the stream. `false`: another one is, and it now owes what this one had promised.
+    pub(super) fn becomes_stream(&self, carrier: &Arc<Carrier>) -> bool {
+        let mut state = self.state.lock();
+        let other = match &state.stream {
+            Some(stream) if stream.carrier.id != carrier.id => {
+                Some((Arc::clone(&stream.carrier), stream.next))
+            }
+            Some(_) => None,
+            None => {
+                state.stream = Some(Stream { carrier: Arc::clone(carrier), next: 0 });
+                None
+            }
+        };
+        let Some((stream, next)) = other else { return true };
+        let mut all = true;
+        for (block, promise) in
+            state.awaited.iter_mut().filter(|(_, promise)| promise.carrier.id == carrier.id)
+        {
+            if *block >= next {
+                promise.carrier = Arc::clone(&stream);
+            } else {
+                all = false;
+            }
+        }
+        !all
+    }
+
+    /// Whether this transfer has promised blocks that it has not brought yet.
+    pub(super) fn owes(&self, flight: u64) -> bool {
+        self.state.lock().awaited.values().any(|promise| promise.carrier.id == flight)
+    }
+
+    /// Settles all that a transfer still owes.
+    pub(super) fn finish(&self, flight: u64, end: Result<End>) {
+        let mut state = self.state.lock();
+        state.running = state.running.saturating_sub(1);
+        if state.running == 0 {
+            self.shared.active.fetch_sub(1, Ordering::AcqRel);
+        }
+        if state.stream.as_ref().is_some_and(|stream| stream.carrier.id == flight) {
+            state.stream = None;
+        }
+        let end = end.map_err(|error| state.judge(error));
+        let now = Instant::now();
+        state.failed.retain(|_, (when, _)| when.elapsed() < REMEMBER_FAILURE);
+        if let (None, Err(error)) = (state.length, &end) {
+            // Whoever waits for the length looks here.
+            state.failed.insert(0, (now, error.clone()));
+        }
+        let owed: Vec<u64> = state
+            .awaited
+            .iter()
+            .filter(|(_, owed)| owed.carrier.id == flight)
+            .map(|(block, _)| *block)
+            .collect();
+        for block in owed {
+            let Some(promise) = state.awaited.remove(&block) else { continue };
+            match &end {
+                Ok(_) => promise.awaited.settle(Ok(None)),
+                Err(error) => {
+                    state.failed.insert(block, (now, error.clone()));
+                    promise.awaited.settle(Err(error.clone()));
+                }
+            }
+        }
+        drop(state);
+        self.news.notify_waiters();
+    }
+}
+
+impl Promise {
+    fn waiter(&self) -> Waiter {
+        Waiter::new(Arc::<Awaited>::clone(&self.awaited), Arc::clone(&self.carrier))
+    }
+}
