@@ -9,6 +9,7 @@
 
 mod ahead;
 mod claim;
+pub mod disk;
 mod flight;
 mod length;
 pub mod memory;
