@@ -57,6 +57,7 @@ fn settings(emulator: &Emulator, home: &Path) -> Settings {
     settings.identity.url = emulator.identity_url();
     settings.credentials.file = home.join("credentials.toml").display().to_string();
     settings.credentials.netrc = String::new();
+    settings.cache.dir = home.join("cache").display().to_string();
     settings
 }
 

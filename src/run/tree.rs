@@ -25,6 +25,7 @@ use crate::run::status_report::{Report, Root};
 use crate::settings::quantity::{parse_duration, parse_size};
 use crate::settings::{Credential, Method, Settings, address, expand};
 use crate::store::Store;
+use crate::store::disk::{Disk, DiskSettings};
 use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
 
 /// How long the headers of an answer may take (contract.md 4.3).
@@ -74,7 +75,8 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
         keyring.remove(&Scope::below(&root.url)?);
     }
     let memory = parse_size("cache.memory", &settings.cache.memory)?;
-    let store = Store::new(memory, None, tokio::runtime::Handle::current());
+    let disk = disk_settings(settings)?.map(Disk::open).transpose()?;
+    let store = Store::new(memory, disk, tokio::runtime::Handle::current());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
     let (mut roots, mut archives, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
@@ -279,6 +281,17 @@ fn base(key: &str, text: &str) -> Result<Url> {
         url.set_path(&format!("{}/", url.path()));
     }
     Ok(url)
+}
+
+/// Where the disk cache is; `None` when its size is set to nothing.
+///
+/// # Errors
+/// `Configuration`, naming the setting.
+pub(super) fn disk_settings(settings: &Settings) -> Result<Option<DiskSettings>> {
+    let size = parse_size("cache.size", &settings.cache.size)?;
+    let min_free = parse_size("cache.min_free", &settings.cache.min_free)?;
+    let dir = expand(&settings.cache.dir, &places::home());
+    Ok((size > 0).then_some(DiskSettings { dir, size, min_free }))
 }
 
 /// Where logins are made and kept.

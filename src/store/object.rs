@@ -178,7 +178,7 @@ impl Object {
     /// Gives a block to the disk, as soon as it is known what it is a block of.
     pub(super) fn keep(&self, block: u64, bytes: Bytes, known: Option<(u64, Validator)>) {
         let (Some(disk), Some((length, version))) = (&self.shared.disk, known) else { return };
-        self.entry.get_or_init(|| disk.entry(&self.remote.id, &version, length)).put(block, bytes);
+        self.entry.get_or_init(|| disk.entry(&self.remote.id, &version, None, length)).put(block, bytes);
     }
 
     /// Takes in what an answer tells about length and version.

@@ -62,7 +62,6 @@ fn mount_versions_never_mix() {
     let parts = ["B02_10m", "B03_10m", "B04_10m", "B08_10m", "TCI_10m"];
     for (round, part) in (0..).zip(parts) {
         let sample = bench.computed(&mount, &format!("_{part}.jp2"));
-        eprintln!("{} bytes", sample.size);
         let mut versions = vec![bench.expect(&sample)];
         let path = sample.path.clone();
         let reader = thread::spawn(move || std::fs::read(path));

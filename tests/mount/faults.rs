@@ -109,14 +109,14 @@ fn mount_error_numbers() {
         ("status code=451", "B06_20m", libc::EPROTO, 4),
         ("status code=416", "B07_20m", libc::EPROTO, 4),
         ("html", "B11_20m", libc::EPROTO, 4),
-        ("multipart", "AOT_10m", libc::EPROTO, 4),
+        ("multipart", "B08_10m", libc::EPROTO, 4),
         ("gzip", "B8A_20m", libc::EPROTO, 4),
-        ("content-range shift=1", "TCI_10m", libc::EPROTO, 4),
-        ("shift-range by=-5", "WVP_10m", libc::EPROTO, 4),
-        ("length add=10", "B08_10m", libc::EPROTO, 4),
+        ("content-range shift=1", "B03_10m", libc::EPROTO, 4),
+        ("shift-range by=-5", "B04_10m", libc::EPROTO, 4),
+        ("length add=10", "AOT_10m", libc::EPROTO, 4),
         ("redirect to=foreign", "B02_10m", libc::EPROTO, 4),
-        ("redirect to=http://169.254.169.254/latest", "B03_10m", libc::EPROTO, 4),
-        ("redirect to=file:///etc/passwd", "B04_10m", libc::EPROTO, 4),
+        ("redirect to=http://169.254.169.254/latest", "B12_20m", libc::EPROTO, 4),
+        ("redirect to=file:///etc/passwd", "WVP_20m", libc::EPROTO, 4),
     ];
     for (effect, part, expected, requests) in cases {
         let sample = bench.computed(&mount, &format!("_{part}.jp2"));
