@@ -19,8 +19,8 @@ use crate::fuse::session::{self, Running};
 use crate::run::{logging, mountpoint, places, tree};
 use crate::settings::{Settings, layers};
 use crate::sys::background::{self, Report, Side};
-use crate::sys::harden;
 use crate::sys::mount::{self, Mounted};
+use crate::sys::{harden, readahead};
 
 /// Threads that move bytes; the FUSE threads are apart from them.
 const THREADS: usize = 2;
@@ -178,6 +178,11 @@ fn begin(
     match session::start(device, adapter, allow_other) {
         Ok(running) => {
             tracing::info!("mounted at {}", point.display());
+            if let (Some(device), Some(bytes)) = (mounted.device(), settings.mount.read_ahead_bytes()?)
+                && let Err(error) = readahead::set(device, bytes)
+            {
+                tracing::debug!("the kernel keeps its own read-ahead: {error}");
+            }
             Ok((built, mounted, running))
         }
         Err(error) => {
