@@ -6,4 +6,5 @@ pub mod caller;
 pub mod harden;
 pub mod mount;
 pub mod mounts;
+pub mod passthrough;
 pub mod readahead;

@@ -4,6 +4,7 @@
 //! Lock order: `state` is the only lock, never held across an await.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -112,6 +113,11 @@ impl Object {
     /// A number that differs between versions, for as long as the process lives.
     pub fn version_number(&self) -> u64 {
         self.version_number
+    }
+
+    /// The complete, verified file on disk of exactly this version.
+    pub fn complete_file(&self) -> Option<Arc<File>> {
+        None
     }
 
     /// The last error that its readers met, if the last transfer failed.
