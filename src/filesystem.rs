@@ -6,20 +6,20 @@
 
 pub mod handles;
 pub mod inodes;
+pub mod pages;
+mod reading;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
 
-use crate::error::{Error, ErrorKind, Result, fail};
-use crate::filesystem::handles::{Handles, OpenDirectory, OpenFile, Source};
-use crate::filesystem::inodes::{Caching, Inodes};
+use crate::error::{ErrorKind, Result, fail};
+use crate::filesystem::handles::{Handles, OpenDirectory};
+use crate::filesystem::inodes::Inodes;
+pub use crate::filesystem::reading::{OpenedFile, Register};
 use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node};
-use crate::object::ByteRange;
 use crate::store::Store;
 
 /// The root's inode, as the kernel's protocol fixes it.
@@ -55,16 +55,13 @@ pub struct Found {
 /// A name that was not found, and how long that holds.
 pub type Absent = Duration;
 
-/// An open file or directory, for the kernel to name in later calls.
+/// An open directory, for the kernel to name in later calls.
 #[derive(Clone, Copy, Debug)]
-pub struct Opened {
+pub struct OpenedDirectory {
     /// The handle's number.
     pub handle: u64,
-    /// The kernel may keep pages (files) or names (directories) from earlier opens.
+    /// The kernel may keep names from earlier opens.
     pub keep_cache: bool,
-    /// The kernel's pages must not be used: the content is made anew at each open, or the pages belong to
-    /// another version that is still open.
-    pub direct: bool,
 }
 
 /// The filesystem. Clones share it.
@@ -170,106 +167,16 @@ impl Filesystem {
         Ok(Found { stat: stat(inode, &node, size), ttl: self.0.ttl })
     }
 
-    /// Opens a file; asks no service.
-    ///
-    /// # Errors
-    /// `IsADirectory` for a directory; `Changed` when the kernel was told another size than the file now has:
-    /// it then looks the name up again, and opens again.
-    pub fn open(&self, inode: u64) -> Result<Opened> {
-        let Node::File(file) = self.0.inodes.node(inode)? else {
-            return fail(ErrorKind::IsADirectory, "a directory cannot be read as a file");
-        };
-        self.0.inodes.looked_up(self.0.inodes.parent(inode), true);
-        let (source, version) = match &file.content {
-            Content::Bytes(bytes) => (Source::Held(bytes.clone()), Some(content_version(bytes))),
-            Content::Live(make) => (Source::Held(make()), None),
-            Content::Document(length, load) => {
-                (Source::Document { length: *length, load: Arc::clone(load), bytes: OnceCell::new() }, None)
-            }
-            Content::Remote(remote) => {
-                let object = self.0.store.object(remote);
-                let (told, is) = (self.0.inodes.size(inode), object.known_length());
-                if is.is_some() && told != is {
-                    return fail(ErrorKind::Changed, format!("{} has another size now", remote.url.path()));
-                }
-                let version = object.version_number();
-                (Source::Remote { object, cursors: self.0.inodes.cursors(inode)? }, Some(version))
-            }
-        };
-        let caching = version.map_or(Caching::Bypass, |version| self.0.inodes.open(inode, version));
-        let (direct, keep_cache) = (caching == Caching::Bypass, caching == Caching::Keep);
-        let file = OpenFile { inode, fills_pages: !direct, was_read: AtomicBool::new(false), source };
-        Ok(Opened { handle: self.0.handles.add_file(file), keep_cache, direct })
-    }
-
-    /// The open file of a handle, for a read.
-    fn to_read(&self, handle: u64) -> Result<Arc<OpenFile>> {
-        let file = self.0.handles.file(handle)?;
-        if file.fills_pages && !file.was_read.swap(true, Ordering::Relaxed) {
-            self.0.inodes.settle(file.inode);
-        }
-        Ok(file)
-    }
-
-    /// The bytes of an open file that are at hand; `None`: use [`Self::read`].
-    pub fn read_now(&self, handle: u64, offset: u64, size: u32) -> Option<Result<Bytes>> {
-        let file = match self.to_read(handle) {
-            Ok(file) => file,
-            Err(error) => return Some(Err(error)),
-        };
-        let range = ByteRange::new(offset, offset.saturating_add(size.into()));
-        match &file.source {
-            Source::Held(bytes) => Some(Ok(held(bytes, range))),
-            Source::Document { bytes, .. } => bytes.get().map(|bytes| Ok(held(bytes, range))),
-            Source::Remote { object, cursors } => {
-                let plan = cursors.lock().plan(range, object.known_length()?, object.format());
-                self.0.store.ready(object, range, &plan).map(Ok)
-            }
-        }
-    }
-
-    /// Exactly the bytes of `offset..offset + size` that the file has (a short answer would read as the
-    /// file's end, contract.md 3.1).
-    ///
-    /// # Errors
-    /// What the transfer met; `Changed` when the file changed since it was opened.
-    pub async fn read(&self, handle: u64, offset: u64, size: u32) -> Result<Bytes> {
-        let file = self.to_read(handle)?;
-        let range = ByteRange::new(offset, offset.saturating_add(size.into()));
-        match &file.source {
-            Source::Held(bytes) => Ok(held(bytes, range)),
-            Source::Document { length, load, bytes } => {
-                let bytes = bytes.get_or_try_init(|| load()).await?;
-                if bytes.len() as u64 != *length {
-                    return fail(ErrorKind::Changed, "the document changed since it was listed");
-                }
-                Ok(held(bytes, range))
-            }
-            Source::Remote { object, cursors } => {
-                let length = object.length().await.map_err(changed_while_open)?;
-                let plan = cursors.lock().plan(range, length, object.format());
-                self.0.store.read(object, range, &plan).await.map_err(changed_while_open)
-            }
-        }
-    }
-
-    /// Closes a file.
-    pub fn close(&self, handle: u64) {
-        if let Some(file) = self.0.handles.remove_file(handle).filter(|file| file.fills_pages) {
-            self.0.inodes.close(file.inode);
-        }
-    }
-
     /// Opens a directory; its listing is made at the first read and then frozen for this handle.
     ///
     /// # Errors
     /// `NotADirectory` for a file.
-    pub fn open_directory(&self, inode: u64) -> Result<Opened> {
+    pub fn open_directory(&self, inode: u64) -> Result<OpenedDirectory> {
         let directory = self.directory(inode)?;
         let keep_cache = directory.is_fixed();
         let parent = self.0.inodes.parent(inode);
         let handle = self.0.handles.add_directory(OpenDirectory::new(inode, parent, directory));
-        Ok(Opened { handle, keep_cache, direct: false })
+        Ok(OpenedDirectory { handle, keep_cache })
     }
 
     /// An open directory.
@@ -338,7 +245,7 @@ impl Filesystem {
         let Node::File(file) = node else { return Ok(()) };
         match &file.content {
             Content::Remote(remote) if self.0.store.known_length(remote).is_none() => {
-                if self.0.inodes.looked_up(parent, false) > LOOKUPS_OF_A_LISTING {
+                if self.0.inodes.looked_up(parent) > LOOKUPS_OF_A_LISTING {
                     self.0.store.ask_length(remote).await?;
                 }
                 Ok(())
@@ -359,30 +266,10 @@ impl Filesystem {
     }
 }
 
-/// The name was there when it was opened (contract.md 4.1).
-fn changed_while_open(error: Error) -> Error {
-    match error.kind() {
-        ErrorKind::NotFound => error.reclassify(ErrorKind::Changed),
-        _ => error,
-    }
-}
-
 fn stat(inode: u64, node: &Node, size: u64) -> Stat {
     let time = match node {
         Node::Directory(directory) => directory.time(),
         Node::File(file) => file.time,
     };
     Stat { inode, kind: node.kind(), size, time }
-}
-
-fn held(bytes: &Bytes, range: ByteRange) -> Bytes {
-    let range = range.clamp_to(bytes.len() as u64);
-    let at = |offset: u64| usize::try_from(offset).unwrap_or(bytes.len());
-    bytes.slice(at(range.start)..at(range.end))
-}
-
-/// Documents are few and small: their bytes are their version.
-fn content_version(bytes: &Bytes) -> u64 {
-    let digest = blake3::hash(bytes);
-    digest.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
 }

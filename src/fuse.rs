@@ -7,6 +7,7 @@
 mod attributes;
 mod errno;
 mod listing;
+mod passthrough;
 mod report;
 pub mod session;
 
@@ -28,6 +29,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::{Absent, Filesystem, Found};
 use crate::fuse::attributes::Presentation;
 use crate::fuse::listing::entries;
+use crate::fuse::passthrough::Passthrough;
 use crate::fuse::report::report;
 use crate::sys::caller::Caller;
 
@@ -47,6 +49,7 @@ pub struct Adapter {
     runtime: Handle,
     presentation: Presentation,
     kernel: Kernel,
+    passthrough: Passthrough,
 }
 
 /// The way to tell the kernel something unasked; there is one once the session stands.
@@ -67,10 +70,18 @@ impl Kernel {
 
 impl Adapter {
     /// Serves `filesystem`, whose waits run on `runtime`. All files belong to `owner` (uid, gid);
-    /// `others` may read them too.
-    pub fn new(filesystem: Filesystem, runtime: Handle, owner: (u32, u32), others: bool) -> Self {
+    /// `others` may read them too. `stack_depth`: how deep files are stacked that the kernel may read by
+    /// itself, if this process may hand it any.
+    pub fn new(
+        filesystem: Filesystem,
+        runtime: Handle,
+        owner: (u32, u32),
+        others: bool,
+        stack_depth: Option<u32>,
+    ) -> Self {
         let presentation = Presentation::new(owner, others);
-        Self { filesystem, runtime, presentation, kernel: Kernel::default() }
+        let passthrough = Passthrough::new(stack_depth);
+        Self { filesystem, runtime, presentation, kernel: Kernel::default(), passthrough }
     }
 
     /// Runs `work` for a request of `caller`, and `reply` with what came of it. A caller who is told to
@@ -123,6 +134,7 @@ impl fuser::Filesystem for Adapter {
         if config.set_max_background(MAX_BACKGROUND).is_err() {
             tracing::debug!("the kernel keeps its own limit of background requests");
         }
+        self.passthrough.ask_for(config);
         Ok(())
     }
 
@@ -163,15 +175,7 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn open(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| match self.filesystem.open(inode.0) {
-            Ok(opened) => {
-                let mut flags = FopenFlags::FOPEN_NOFLUSH;
-                flags.set(FopenFlags::FOPEN_KEEP_CACHE, opened.keep_cache);
-                flags.set(FopenFlags::FOPEN_DIRECT_IO, opened.direct);
-                reply.opened(FileHandle(opened.handle), flags);
-            }
-            Err(error) => reply.error(report(&error)),
-        });
+        guarded(|| self.passthrough.open(&self.filesystem, inode, reply));
     }
 
     fn read(

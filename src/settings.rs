@@ -31,6 +31,7 @@ impl Settings {
         parse_size("cache.size", &self.cache.size)?;
         parse_size("cache.min_free", &self.cache.min_free)?;
         parse_duration("mount.attr_ttl", &self.mount.attr_ttl)?;
+        self.mount.read_ahead_bytes()?;
         let own =
             [("cache_a.downloads", self.cache_a.downloads), ("cache_b.requests", self.cache_b.requests)];
         let catalogs = self.catalog.iter().map(|catalog| ("catalog.downloads", catalog.downloads));
@@ -91,6 +92,19 @@ impl Settings {
         let roots = self.cache_b.root.iter().map(|root| ("cache_b.root.url", root.url.as_str()));
         let hosts = self.network.hosts.iter().map(|host| ("network.hosts", host.as_str()));
         own.into_iter().filter(|(_, url)| !url.is_empty()).chain(catalogs).chain(roots).chain(hosts)
+    }
+}
+
+impl Mount {
+    /// Bytes that the kernel is to read ahead; `None`: as the system has it.
+    ///
+    /// # Errors
+    /// `Configuration`, naming the key.
+    pub fn read_ahead_bytes(&self) -> Result<Option<u64>> {
+        match self.read_ahead.trim() {
+            "" => Ok(None),
+            text => parse_size("mount.read_ahead", text).map(Some),
+        }
     }
 }
 

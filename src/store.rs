@@ -16,6 +16,7 @@ mod length;
 pub mod memory;
 mod object;
 
+use std::fs::File;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
@@ -178,6 +179,14 @@ impl Store {
         let object = self.0.objects.lock().peek(&remote.id).cloned();
         object?.last_error()
     }
+
+    /// The whole of this version as a file on disk, verified, if it is there.
+    pub fn complete_file(&self, object: &Object) -> Option<Arc<File>> {
+        object.complete_file()
+    }
+
+    /// The last handle of this version has been closed: transfers that nobody waits for may end.
+    pub fn closed(&self, _object: &Arc<Object>) {}
 
     /// The bytes of `range` if all of them are in memory, or on disk and in the kernel's page cache: for
     /// answers in place.

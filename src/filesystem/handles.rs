@@ -10,18 +10,26 @@ use tokio::sync::OnceCell;
 
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::inodes::inode_number;
+use crate::filesystem::pages::Pages;
 use crate::namespace::{Directory, Listing, Load};
 use crate::reader::Cursors;
 use crate::store::Object;
 
+/// What all handles of one file share.
+#[derive(Default)]
+pub struct Shared {
+    pub(super) pages: Mutex<Pages>,
+    /// Where reads stand.
+    pub(super) cursors: Mutex<Cursors>,
+}
+
 /// A file that is open.
 pub struct OpenFile {
-    /// Its inode.
-    pub inode: u64,
-    /// Whether it fills the kernel's pages of the inode.
-    pub fills_pages: bool,
-    /// Whether it has been read.
-    pub(super) was_read: AtomicBool,
+    pub(super) shared: Arc<Shared>,
+    /// Whether it counts as open in [`Pages`].
+    pub(super) counts: bool,
+    /// Whether [`Pages`] is still to be told that it has read.
+    pub(super) unsettled: AtomicBool,
     /// Where its bytes come from.
     pub source: Source,
 }
@@ -40,12 +48,7 @@ pub enum Source {
         bytes: OnceCell<Bytes>,
     },
     /// One version of a remote file. **Invariant**: the handle never changes to another version.
-    Remote {
-        /// The version.
-        object: Arc<Object>,
-        /// Where reads stand, shared with the file's other handles.
-        cursors: Arc<Mutex<Cursors>>,
-    },
+    Remote(Arc<Object>),
 }
 
 /// A directory that is open, with the listing of its first read.
@@ -94,15 +97,26 @@ impl OpenDirectory {
 #[derive(Default)]
 pub struct Handles {
     next: AtomicU64,
-    files: RwLock<HashMap<u64, Arc<OpenFile>>>,
+    files: RwLock<Files>,
     directories: RwLock<HashMap<u64, Arc<OpenDirectory>>>,
+}
+
+#[derive(Default)]
+struct Files {
+    open: HashMap<u64, Arc<OpenFile>>,
+    /// Open handles of each version of a remote file, whatever paths they were opened by.
+    readers: HashMap<u64, usize>,
 }
 
 impl Handles {
     /// Registers an open file.
     pub fn add_file(&self, file: OpenFile) -> u64 {
         let handle = self.next.fetch_add(1, Ordering::Relaxed);
-        self.files.write().insert(handle, Arc::new(file));
+        let mut files = self.files.write();
+        if let Source::Remote(object) = &file.source {
+            *files.readers.entry(object.version_number()).or_default() += 1;
+        }
+        files.open.insert(handle, Arc::new(file));
         handle
     }
 
@@ -118,7 +132,7 @@ impl Handles {
     /// # Errors
     /// `Internal` for a number that was not given out.
     pub fn file(&self, handle: u64) -> Result<Arc<OpenFile>> {
-        found(self.files.read().get(&handle))
+        found(self.files.read().open.get(&handle))
     }
 
     /// The directory of a handle.
@@ -129,9 +143,21 @@ impl Handles {
         found(self.directories.read().get(&handle))
     }
 
-    /// Forgets a file; a read that is under way keeps it alive.
-    pub fn remove_file(&self, handle: u64) -> Option<Arc<OpenFile>> {
-        self.files.write().remove(&handle)
+    /// Forgets a file, and says whether it was the last handle of its version. A read that is under way keeps
+    /// it alive.
+    pub fn remove_file(&self, handle: u64) -> Option<(Arc<OpenFile>, bool)> {
+        let mut files = self.files.write();
+        let file = files.open.remove(&handle)?;
+        let Source::Remote(object) = &file.source else { return Some((file, true)) };
+        let version = object.version_number();
+        let readers = files.readers.get_mut(&version).map_or(0, |readers| {
+            *readers -= 1;
+            *readers
+        });
+        if readers == 0 {
+            files.readers.remove(&version);
+        }
+        Some((file, readers == 0))
     }
 
     /// Forgets a directory.

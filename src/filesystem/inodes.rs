@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::ROOT;
+use crate::filesystem::handles::Shared;
 use crate::namespace::{Directory, Node};
-use crate::reader::Cursors;
 
 /// The inodes that the kernel knows.
 pub struct Inodes {
@@ -28,33 +28,20 @@ struct Inode {
     lookups: u64,
     /// The size that the kernel was told last.
     size: Option<u64>,
-    pages: Pages,
-    cursors: Arc<Mutex<Cursors>>,
+    /// What its handles share; made at the first open.
+    shared: Option<Arc<Shared>>,
     /// Of a directory: files looked up in a row without one being opened.
     lookups_in_a_row: u32,
 }
 
-/// The kernel's pages of a file, and who fills them. **Invariant**: pages of one inode are filled from one
-/// version only.
-#[derive(Default)]
-struct Pages {
-    /// The version that they were filled from.
-    version: Option<u64>,
-    /// Whether the open that dropped earlier pages is known to have reached the kernel: it has read since.
-    settled: bool,
-    /// Handles that fill them.
-    handles: usize,
-}
-
-/// How a file is to be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caching {
-    /// The kernel's pages are of this version: keep them.
-    Keep,
-    /// They may be of an earlier version: drop them.
-    Drop,
-    /// They belong to handles of another version that are still open: stay away from them.
-    Bypass,
+/// What opening a file takes.
+pub struct ToOpen {
+    /// What it is.
+    pub node: Node,
+    /// The size that the kernel was told last.
+    pub told_size: Option<u64>,
+    /// What its handles share.
+    pub shared: Arc<Shared>,
 }
 
 impl Inodes {
@@ -113,14 +100,6 @@ impl Inodes {
         self.table.read().get(&number).map_or(ROOT, |inode| inode.parent)
     }
 
-    /// Where the reads of this file stand, shared by all its handles.
-    ///
-    /// # Errors
-    /// As [`Self::node`].
-    pub fn cursors(&self, number: u64) -> Result<Arc<Mutex<Cursors>>> {
-        self.with(number, |inode| Arc::clone(&inode.cursors))
-    }
-
     /// Notes the size that the kernel is told.
     pub fn told_size(&self, number: u64, size: u64) {
         if let Some(inode) = self.table.write().get_mut(&number) {
@@ -128,59 +107,34 @@ impl Inodes {
         }
     }
 
-    /// The size that the kernel was told last.
-    pub fn size(&self, number: u64) -> Option<u64> {
-        self.table.read().get(&number)?.size
-    }
-
-    /// Opens a file in `version`; each one that is not bypassed must be closed again.
-    pub fn open(&self, number: u64, version: u64) -> Caching {
+    /// What opening an inode takes. Its directory is not being listed just now, then.
+    ///
+    /// # Errors
+    /// As [`Self::node`].
+    pub fn to_open(&self, number: u64) -> Result<ToOpen> {
+        let node = self.node(number)?;
         let mut table = self.table.write();
-        let Some(inode) = table.get_mut(&number) else { return Caching::Bypass };
-        let pages = &mut inode.pages;
-        // Before the first open there are no pages. Dropping some that another reader waits for would make
-        // this open wait with it, beyond the reach of any signal.
-        if pages.version.is_none() {
-            *pages = Pages { version: Some(version), settled: true, handles: 0 };
+        let Some(inode) = table.get_mut(&number) else { return unknown() };
+        let shared = Arc::clone(inode.shared.get_or_insert_default());
+        let (told_size, parent) = (inode.size, inode.parent);
+        if let Some(parent) = table.get_mut(&parent) {
+            parent.lookups_in_a_row = 0;
         }
-        let same = pages.version == Some(version);
-        if (!same || !pages.settled) && pages.handles > 0 {
-            return Caching::Bypass;
-        }
-        pages.handles += 1;
-        if same && pages.settled {
-            return Caching::Keep;
-        }
-        *pages = Pages { version: Some(version), settled: false, handles: pages.handles };
-        Caching::Drop
-    }
-
-    /// A handle that fills the kernel's pages has read: its open has reached the kernel.
-    pub fn settle(&self, number: u64) {
-        if let Some(inode) = self.table.write().get_mut(&number) {
-            inode.pages.settled = true;
-        }
-    }
-
-    /// Closes what [`Self::open`] opened and did not bypass.
-    pub fn close(&self, number: u64) {
-        if let Some(inode) = self.table.write().get_mut(&number) {
-            inode.pages.handles = inode.pages.handles.saturating_sub(1);
-        }
+        Ok(ToOpen { node, told_size, shared })
     }
 
     /// Counts files of a directory that are looked up in a row; an open begins anew.
-    pub fn looked_up(&self, directory: u64, opened: bool) -> u32 {
+    pub fn looked_up(&self, directory: u64) -> u32 {
         let mut table = self.table.write();
         let Some(inode) = table.get_mut(&directory) else { return 0 };
-        inode.lookups_in_a_row = if opened { 0 } else { inode.lookups_in_a_row.saturating_add(1) };
+        inode.lookups_in_a_row = inode.lookups_in_a_row.saturating_add(1);
         inode.lookups_in_a_row
     }
 
     fn with<T>(&self, number: u64, read: impl FnOnce(&Inode) -> T) -> Result<T> {
         match self.table.read().get(&number) {
             Some(inode) => Ok(read(inode)),
-            None => fail(ErrorKind::Changed, "the kernel named an inode that it does not hold"),
+            None => unknown(),
         }
     }
 
@@ -192,17 +146,12 @@ impl Inodes {
 
 impl Inode {
     fn new(node: Option<Node>, parent: u64, name: Arc<str>) -> Self {
-        Self {
-            node,
-            parent,
-            name,
-            lookups: 0,
-            size: None,
-            pages: Pages::default(),
-            cursors: Arc::default(),
-            lookups_in_a_row: 0,
-        }
+        Self { node, parent, name, lookups: 0, size: None, shared: None, lookups_in_a_row: 0 }
     }
+}
+
+fn unknown<T>() -> Result<T> {
+    fail(ErrorKind::Changed, "the kernel named an inode that it does not hold")
 }
 
 /// The number of `name`, moved up past another name that has the same one (a chance of 2^-64 a pair).
@@ -246,23 +195,5 @@ mod tests {
         assert_eq!(inodes.enter(ROOT, "b".into(), &file, 1), listed);
         assert!(inodes.enter_listed(ROOT, "b".into()).1.is_some() && inodes.node(listed).is_ok());
         assert!(inodes.node(ROOT).is_ok());
-    }
-
-    #[test]
-    fn pages_are_filled_from_one_version_at_a_time() {
-        let inodes = Inodes::new(Arc::new(StaticDirectory::default()));
-        let file = inodes.enter(ROOT, "a".into(), &Node::bytes("x", None), 1);
-        // Nothing to drop, and dropping would wait for readers in between.
-        assert_eq!(inodes.open(file, 1), Caching::Keep);
-        assert_eq!(inodes.open(file, 1), Caching::Keep);
-        assert_eq!(inodes.open(file, 2), Caching::Bypass);
-        (0..2).for_each(|_| inodes.close(file));
-        assert_eq!(inodes.open(file, 2), Caching::Drop);
-        // Until that open has reached the kernel, which may drop the pages at any moment, others keep away.
-        assert_eq!(inodes.open(file, 2), Caching::Bypass);
-        inodes.settle(file);
-        assert_eq!(inodes.open(file, 2), Caching::Keep);
-        (0..2).for_each(|_| inodes.close(file));
-        assert_eq!(inodes.open(file, 2), Caching::Keep);
     }
 }

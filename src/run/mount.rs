@@ -17,10 +17,10 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fuse::Adapter;
 use crate::fuse::session::{self, Running};
 use crate::run::{logging, mountpoint, places, tree};
-use crate::settings::{Settings, layers};
+use crate::settings::{Settings, expand, layers};
 use crate::sys::background::{self, Report, Side};
-use crate::sys::harden;
 use crate::sys::mount::{self, Mounted};
+use crate::sys::{harden, passthrough, readahead};
 
 /// Threads that move bytes; the FUSE threads are apart from them.
 const THREADS: usize = 2;
@@ -168,16 +168,22 @@ fn begin(
     device: Option<std::os::fd::OwnedFd>,
 ) -> Result<(tree::Built, Mounted, Running)> {
     let allow_other = settings.mount.allow_other;
+    let depth = passthrough::stack_depth(&expand(&settings.cache.dir, &places::home()));
     let (device, mounted) = match device {
         Some(device) => (device, Mounted::handed_in(point)),
         None => mount::attach(point, &built.source, allow_other)?,
     };
     let owner = (Uid::effective().as_raw(), Gid::effective().as_raw());
     let handle = tokio::runtime::Handle::current();
-    let adapter = Adapter::new(built.filesystem.clone(), handle, owner, allow_other);
+    let adapter = Adapter::new(built.filesystem.clone(), handle, owner, allow_other, depth);
     match session::start(device, adapter, allow_other) {
         Ok(running) => {
             tracing::info!("mounted at {}", point.display());
+            if let (Some(device), Some(bytes)) = (mounted.device(), settings.mount.read_ahead_bytes()?)
+                && let Err(error) = readahead::set(device, bytes)
+            {
+                tracing::debug!("the kernel keeps its own read-ahead: {error}");
+            }
             Ok((built, mounted, running))
         }
         Err(error) => {

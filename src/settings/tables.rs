@@ -290,13 +290,16 @@ pub struct Mount {
     pub allow_other: bool,
     /// How long the kernel may believe names and sizes of what does not change.
     pub attr_ttl: String,
+    /// How far the kernel reads ahead, where we may set it; empty: as the system has it.
+    pub read_ahead: String,
     /// Tuning by tool.
     pub profile: String,
 }
 
 impl Default for Mount {
     fn default() -> Self {
-        Self { allow_other: false, attr_ttl: "1h".into(), profile: "default".into() }
+        let [attr_ttl, read_ahead, profile] = ["1h", "512KiB", "default"].map(str::to_owned);
+        Self { allow_other: false, attr_ttl, read_ahead, profile }
     }
 }
 

@@ -1,7 +1,8 @@
 //! One version of one remote file: what is known of it, and where its blocks are kept.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Object {
     pub(super) state: Mutex<State>,
     /// Its place on disk, once length and version are known.
     entry: OnceLock<Arc<Entry>>,
+    /// Whether the complete file on disk has been checked, or is being.
+    checked: AtomicBool,
     /// Rung when the length is learnt, the version found stale, or a transfer has ended.
     pub(super) news: Notify,
     /// The block that a reader asked for last, hits in memory included; [`NOBODY`] before the first.
@@ -95,6 +98,7 @@ impl Object {
             shared: Arc::clone(shared),
             state: Mutex::new(state),
             entry: stored.map(OnceLock::from).unwrap_or_default(),
+            checked: AtomicBool::new(false),
             news: Notify::new(),
             wanted: AtomicU64::new(NOBODY),
             interest: Notify::new(),
@@ -173,6 +177,18 @@ impl Object {
             return Some(bytes);
         }
         self.shared.runtime.spawn_blocking(move || entry.read(range)).await.ok()?
+    }
+
+    /// The whole of this version as a file on disk, if it is there and this process has checked it. What an
+    /// earlier process left is checked behind the back of its first reader.
+    pub(super) fn complete_file(&self) -> Option<Arc<File>> {
+        let entry = self.entry().filter(|entry| entry.is_complete())?;
+        let file = entry.complete_file();
+        if file.is_none() && !self.checked.swap(true, Ordering::Relaxed) {
+            let entry = Arc::clone(entry);
+            self.shared.runtime.spawn_blocking(move || entry.verify());
+        }
+        file
     }
 
     /// Gives a block to the disk, as soon as it is known what it is a block of.

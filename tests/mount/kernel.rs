@@ -5,7 +5,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::harness::{Bench, LIMIT, Mount, Sample, within};
+use nix::unistd::Uid;
+
+use super::harness::{Bench, LIMIT, Mount, Sample, Setup, until, within};
 use super::sys::{self, attribute, attributes, call, directory};
 
 fn bench() -> (Bench, Mount, Sample) {
@@ -126,6 +128,23 @@ fn mount_modes_and_owner() {
         assert!(line.split(' ').nth(5).unwrap().split(',').any(|one| one == flag), "{flag}: {line}");
     }
     assert!(line.contains("fuse.dcmsfs"), "{line}");
+}
+
+/// The kernel reads ahead as far as the configuration says, and not at all differently where that is empty.
+#[test]
+fn mount_read_ahead_is_as_configured() {
+    for (line, expected) in [("", 512), ("read_ahead = \"1MiB\"", 1024), ("read_ahead = \"\"", 128)] {
+        let setup = Setup { tables: format!("[mount]\n{line}\n"), ..Setup::default() };
+        let bench = setup.bench();
+        let mount = bench.mount();
+        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let ours = table.lines().map(fields).find(|fields| Some(fields[4].as_str()) == mount.path.to_str());
+        let file = format!("/sys/class/bdi/{}/read_ahead_kb", ours.unwrap()[2]);
+        let expected = if Uid::effective().is_root() { expected } else { 128 };
+        // The mount answers a moment before it is set.
+        until("read-ahead", || fs::read_to_string(&file).unwrap().trim() == expected.to_string());
+    }
 }
 
 /// 2.3: `statfs` shows a size, that nothing is free, that it is read-only, and the longest name.
