@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::sync::futures::Notified;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use url::Url;
 
@@ -160,6 +161,11 @@ impl Fetch {
     /// Whether a slot for reading ahead may be free; cheap.
     pub fn may_spare(&self) -> bool {
         self.0.slots.may_spare()
+    }
+
+    /// Resolves when a slot for reading ahead may have become free, in this process.
+    pub fn slot_freed(&self) -> Notified<'_> {
+        self.0.slots.freed()
     }
 
     /// A slot for reading ahead, if one is free now.

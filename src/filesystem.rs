@@ -8,6 +8,7 @@ pub mod handles;
 pub mod inodes;
 pub mod pages;
 mod reading;
+mod walks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
 pub use crate::filesystem::reading::{OpenedFile, Register};
+use crate::filesystem::walks::Walks;
 use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node};
 use crate::store::Store;
 
@@ -71,6 +73,7 @@ pub struct Filesystem(Arc<Inner>);
 struct Inner {
     inodes: Inodes,
     handles: Handles,
+    walks: Walks,
     store: Store,
     ttl: Duration,
 }
@@ -78,7 +81,13 @@ struct Inner {
 impl Filesystem {
     /// The tree below `root`; what it says holds for `ttl` unless a directory knows better.
     pub fn new(root: Arc<dyn Directory>, store: Store, ttl: Duration) -> Self {
-        Self(Arc::new(Inner { inodes: Inodes::new(root), handles: Handles::default(), store, ttl }))
+        Self(Arc::new(Inner {
+            inodes: Inodes::new(root),
+            handles: Handles::default(),
+            walks: Walks::default(),
+            store,
+            ttl,
+        }))
     }
 
     /// Looks `name` up, if no service need be asked. `None`: use [`Self::lookup`].

@@ -54,6 +54,11 @@ pub trait Directory: Send + Sync {
         false
     }
 
+    /// Whether it is a product: who copies one of its files after another copies all of them.
+    fn is_product(&self) -> bool {
+        false
+    }
+
     /// Sensing or creation time, if it has one.
     fn time(&self) -> Option<Timestamp> {
         None

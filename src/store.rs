@@ -100,6 +100,15 @@ pub struct Plan {
     pub frontier: Arc<AtomicU64>,
 }
 
+/// What came of the wish to fetch something that nobody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// All of it is there or on its way.
+    Under,
+    /// It has to wait for a slot.
+    NoSlot,
+}
+
 /// All blocks of all objects. Clones share it.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
@@ -275,6 +284,21 @@ impl Store {
             });
         }
         Ok(found)
+    }
+
+    /// Bytes that may be fetched ahead of a reader who is not seen to wait for them.
+    pub fn ahead_budget(&self) -> u64 {
+        self.0.shared.memory.capacity() / 4
+    }
+
+    /// Begins to fetch what is missing of the first `most` bytes of `remote`, if a slot is free.
+    pub fn begin(&self, remote: &Remote, most: u64) -> Begun {
+        self.object(remote).begin(most)
+    }
+
+    /// Runs work of the layers above where transfers run.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.shared.runtime.spawn(work);
     }
 
     /// Bytes of blocks held in memory.

@@ -35,6 +35,8 @@ pub trait Slots: Send + Sync {
     fn spare(&self) -> Option<Slot>;
     /// Whether [`Self::spare`] may give one; cheap.
     fn may_spare(&self) -> bool;
+    /// Resolves when that may have become so, in this process.
+    fn freed(&self) -> Notified<'_>;
     /// The service complained about too many: allow one at a time for a minute.
     fn narrow(&self);
     /// Slots in use and slots there are.
@@ -64,13 +66,17 @@ impl Slot {
 }
 
 /// Marks a slot that was given for reading ahead, until somebody waits for what it brings.
-#[derive(Default)]
-pub struct Ahead(Mutex<Option<Counted>>);
+pub struct Ahead {
+    counted: Mutex<Option<Counted>>,
+    queue: Arc<Queue>,
+}
 
 impl Ahead {
     /// A reader waits for the transfer: it is a guess no more, and another may be made.
     pub fn promote(&self) {
-        *self.0.lock() = None;
+        if self.counted.lock().take().is_some() {
+            self.queue.freed.notify_waiters();
+        }
     }
 }
 
@@ -80,6 +86,8 @@ pub struct Queue {
     waiting: Mutex<VecDeque<u64>>,
     tickets: AtomicU64,
     bell: Notify,
+    /// Rung when a slot was given back, or a guess turned into what somebody waits for.
+    freed: Notify,
 }
 
 impl Queue {
@@ -126,6 +134,7 @@ impl Drop for Slot {
         if let Some(permit) = self.permit.take() {
             self.narrowing.keep_back(permit);
         }
+        self.queue.freed.notify_waiters();
     }
 }
 
@@ -218,7 +227,7 @@ impl UserSlots {
             queue: Arc::clone(&self.queue),
             _lock: lock,
             _running: running,
-            ahead: Arc::new(Ahead(Mutex::new(ahead))),
+            ahead: Arc::new(Ahead { counted: Mutex::new(ahead), queue: Arc::clone(&self.queue) }),
         }
     }
 
@@ -309,6 +318,10 @@ impl Slots for UserSlots {
 
     fn may_spare(&self) -> bool {
         self.permits.available_permits() > 0 && self.ahead.load(Ordering::Acquire) + 1 < self.count
+    }
+
+    fn freed(&self) -> Notified<'_> {
+        self.queue.freed.notified()
     }
 
     fn narrow(&self) {

@@ -123,6 +123,22 @@ impl Inodes {
         Ok(ToOpen { node, told_size, shared })
     }
 
+    /// The product that a file belongs to: number and directory of its folder.
+    pub fn product(&self, file: u64) -> Option<(u64, Arc<dyn Directory>)> {
+        let table = self.table.read();
+        let mut number = table.get(&file)?.parent;
+        while number != ROOT {
+            let inode = table.get(&number)?;
+            match &inode.node {
+                Some(Node::Directory(directory)) if directory.is_product() => {
+                    return Some((number, Arc::clone(directory)));
+                }
+                _ => number = inode.parent,
+            }
+        }
+        None
+    }
+
     /// Counts files of a directory that are looked up in a row; an open begins anew.
     pub fn looked_up(&self, directory: u64) -> u32 {
         let mut table = self.table.write();

@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::filesystem::Filesystem;
 use crate::filesystem::handles::{OpenFile, Shared, Source};
 use crate::filesystem::pages::{Caching, Registered};
+use crate::filesystem::walks::Opened;
 use crate::namespace::{Content, Node};
 use crate::object::ByteRange;
 use crate::store::Object;
@@ -61,6 +62,7 @@ impl Filesystem {
                     let message = format!("{path} has changed, and its last version is still open");
                     return fail(ErrorKind::Changed, message);
                 }
+                self.follow(Opened { inode, shared: Arc::clone(&shared), length: object.known_length() });
                 (Source::Remote(object), caching)
             }
         };

@@ -64,6 +64,11 @@ impl Cursors {
         Plan { fetch: blocks.start..blocks.end + window, ahead: window, frontier: run.frontier }
     }
 
+    /// Whether one run goes from the first to the last of `length` bytes.
+    pub fn reached(&self, length: u64) -> bool {
+        length == 0 || self.runs.iter().any(|run| run.start == 0 && run.end >= length)
+    }
+
     /// OpenJPEG before 2.5.3 walks all tile headers of a file before it decodes a window: some 120 jumps,
     /// evenly spaced. One request each would cost a round trip each; the whole file costs less.
     fn walks_tiles(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::store::board::Want;
 use crate::store::object::Object;
-use crate::store::{BLOCK, Plan};
+use crate::store::{BLOCK, Begun, Plan};
 
 /// From so many missing blocks on, the end of a file is divided between two transfers.
 const DIVIDED: u64 = 16;
@@ -46,6 +46,34 @@ impl Object {
         let run = self.missing(&state, start..(start + window).min(end));
         plan.frontier.store(run.end, Ordering::Release);
         self.launch(&mut state, run, Some(slot), Want::Bytes);
+    }
+
+    /// Begins to fetch what is missing of the first `most` bytes, if a slot is free.
+    pub(super) fn begin(self: &Arc<Self>, most: u64) -> Begun {
+        let blocks = most.div_ceil(BLOCK);
+        loop {
+            let length = self.known_length();
+            // Of a file of unknown length the first blocks will tell.
+            let start = match length {
+                Some(_) => self.first_gap(0..blocks),
+                None => (self.state.lock().running == 0).then_some(0),
+            };
+            let Some(start) = start else { return Begun::Under };
+            if !self.remote.fetch.may_spare() {
+                return Begun::NoSlot;
+            }
+            let Some(slot) = self.remote.fetch.spare_slot() else { return Begun::NoSlot };
+            let mut state = self.state.lock();
+            if state.fate.is_some() || state.fresh_failure(start).is_some() {
+                return Begun::Under;
+            }
+            if state.awaited.contains_key(&start) {
+                continue;
+            }
+            let end = state.length.map_or(1, |length| length.div_ceil(BLOCK).min(blocks));
+            let run = self.missing(&state, start..end);
+            self.launch(&mut state, run, Some(slot), Want::Bytes);
+        }
     }
 
     /// Blocks that one reader may have on their way in one transfer: two such of each reader fit in half of

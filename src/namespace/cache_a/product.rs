@@ -110,6 +110,10 @@ impl Directory for ProductDirectory {
         Box::pin(async { self.inside().await?.list().await })
     }
 
+    fn is_product(&self) -> bool {
+        true
+    }
+
     fn time(&self) -> Option<Timestamp> {
         self.time
     }
