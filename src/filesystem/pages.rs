@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(through(&mut pages, 1), "keep");
         (0..2).for_each(|_| pages.close());
         assert_eq!(through(&mut pages, 1), "through");
-        // The pages outlive it.
+        // Pages that are kept, or have been dropped, are of no other version.
         pages.close();
         assert_eq!(open(&mut pages, 1), "keep");
     }

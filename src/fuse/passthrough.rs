@@ -45,8 +45,8 @@ impl Passthrough {
             Caching::Drop => reply.opened(handle, flags),
             Caching::Bypass => reply.opened(handle, flags | FopenFlags::FOPEN_DIRECT_IO),
             Caching::Through(registered) => match registered.downcast_ref::<BackingId>() {
-                // The pages stay for the time after; dropping them could wait for a reader.
-                Some(id) => reply.opened_passthrough(handle, flags | FopenFlags::FOPEN_KEEP_CACHE, id),
+                // The kernel refuses any other flag with it. It drops the pages then, and nobody reads them.
+                Some(id) => reply.opened_passthrough(handle, flags, id),
                 // Nothing else is registered here.
                 None => reply.error(fuser::Errno::EIO),
             },
