@@ -198,9 +198,11 @@ impl Disk {
                 }
                 None
             }
-            _ => {
+            other => {
                 inner.count_damage(1, id.as_str());
-                if let Some(bytes) = root.remove_object(&key) {
+                // What is another object at its right place is sound: the pointer alone is wrong.
+                let sound = other.ok().flatten().is_some_and(|header| header.identity.key() == key);
+                if !sound && let Some(bytes) = root.remove_object(&key) {
                     space::release(&root, bytes);
                 }
                 root.drop_pointer(&name);

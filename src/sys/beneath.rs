@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use nix::dir::Dir;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2, renameat};
 use nix::sys::stat::{FileStat, Mode, fstat, fstatat, mkdirat};
+use nix::sys::statfs::TMPFS_MAGIC;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 /// How deep a tree may be that [`Directory::remove_tree`] takes away.
@@ -185,6 +186,11 @@ impl Directory {
     /// As fstat(2).
     pub fn number(&self) -> io::Result<(u64, u64)> {
         Ok(describe(&fstat(&self.0)?).number)
+    }
+
+    /// Whether its files are in memory: then reading them waits for nothing.
+    pub fn is_in_memory(&self) -> bool {
+        nix::sys::statfs::fstatfs(&self.0).is_ok_and(|about| about.filesystem_type() == TMPFS_MAGIC)
     }
 
     /// Bytes that this user can still store on the file system.

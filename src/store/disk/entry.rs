@@ -90,7 +90,7 @@ impl Entry {
         }
         self.note_use();
         let length = usize::try_from(range.len()).ok()?;
-        let bytes = files::read(&handle.data, range.start, length, Wait::Never).ok()?;
+        let bytes = files::read(&handle.data, range.start, length, handle.at_once).ok()?;
         (bytes.len() == length).then(|| bytes.into())
     }
 

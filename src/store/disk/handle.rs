@@ -23,6 +23,8 @@ pub(super) struct Handle {
     /// Blocks that were checked or written through these files.
     pub(super) trusted: Bits,
     pub(super) writable: bool,
+    /// How to read at once: a file system in memory knows no [`Wait::Never`], and needs none.
+    pub(super) at_once: Wait,
     pub(super) sealed: AtomicBool,
     order: AtomicU32,
     /// When its name was last looked for, in milliseconds of the tier's clock.
@@ -63,12 +65,15 @@ impl Handle {
     pub(super) fn open(root: &Root, identity: &Identity, key: &Key) -> Result<(Self, Table), Closed> {
         let name = format::hex(key);
         let object = root.parent("objects", key, false)?.directory(&name)?;
-        let (map, map_writable) = open_file(|access| object.file("map", access), true)?;
+        let part = |name, write| match open_file(|access| object.file(name, access), write) {
+            Err(error) if trouble(&error) == Trouble::Gone => Err(Closed::Damaged),
+            opened => Ok(opened?),
+        };
+        let (map, map_writable) = part("map", true)?;
         let header = regular(&map)?.then(|| format::read_header(&map)).transpose()?.flatten();
         let header = header.filter(|header| header.identity.key() == *key && header.identity.is(identity));
         let header = header.ok_or(Closed::Damaged)?;
-        let (data, data_writable) =
-            open_file(|access| object.file("data", access), map_writable && header.mark.is_none())?;
+        let (data, data_writable) = part("data", map_writable && header.mark.is_none())?;
         let blocks = identity.blocks();
         let lengths = data.metadata()?.len() == identity.length
             && map.metadata()?.len() == header.table + blocks * ENTRY;
@@ -82,6 +87,7 @@ impl Handle {
             table: header.table,
             trusted: Bits::new(blocks),
             writable: map_writable && data_writable,
+            at_once: if root.in_memory { Wait::Allowed } else { Wait::Never },
             sealed: AtomicBool::new(header.mark.is_some()),
             order: AtomicU32::new(0),
             looked: AtomicU64::new(0),

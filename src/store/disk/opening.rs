@@ -96,6 +96,8 @@ impl Entry {
                     drop(slot);
                     self.used.store(self.disk.milliseconds(), Ordering::Relaxed);
                     self.disk.opened(self.me.clone());
+                    // Nothing to read depends on it; who writes tries again and sees the error.
+                    let _ = self.point(&root);
                     return Ok(handle);
                 }
                 Err(Closed::Gone) => {
@@ -107,9 +109,10 @@ impl Entry {
                     self.make(&root)?;
                 }
                 Err(Closed::Damaged) => {
-                    self.disk.count_damage(1, &self.identity.id);
                     self.empty();
+                    // Another process may just have removed it: then it only looked damaged.
                     if let Some(bytes) = root.remove_object(&self.key) {
+                        self.disk.count_damage(1, &self.identity.id);
                         space::release(&root, bytes);
                     }
                 }
@@ -126,6 +129,18 @@ impl Entry {
             }
         }
         Err(Denied::No)
+    }
+
+    /// Makes this the version that is found, the first time that it is opened.
+    fn point(&self, root: &Root) -> io::Result<()> {
+        if self.pointed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let name = format::pointer_name(&self.identity.id);
+        if root.pointer(&name).is_ok_and(|held| held == Some(self.key)) {
+            return Ok(());
+        }
+        root.point(&name, &self.key).inspect_err(|_| self.pointed.store(false, Ordering::Release))
     }
 
     fn make(&self, root: &Root) -> Result<(), Denied> {
@@ -185,16 +200,8 @@ impl Entry {
             self.close();
             return Err(Denied::Failed(io::ErrorKind::ReadOnlyFilesystem.into()));
         }
-        if !self.pointed.swap(true, Ordering::AcqRel)
-            && let Some(root) = self.disk.root()
-        {
-            let name = format::pointer_name(&self.identity.id);
-            if !root.pointer(&name).is_ok_and(|held| held == Some(self.key))
-                && let Err(error) = root.point(&name, &self.key)
-            {
-                self.pointed.store(false, Ordering::Release);
-                return Err(Denied::Failed(error));
-            }
+        if let Some(root) = self.disk.root() {
+            self.point(&root).map_err(Denied::Failed)?;
         }
         Ok(handle)
     }

@@ -26,6 +26,7 @@ pub(super) const LOCK: &str = "LOCK";
 /// The open directory. It stays the same one even if its path leads elsewhere later.
 pub(super) struct Root {
     pub(super) top: Directory,
+    pub(super) in_memory: bool,
     /// Whether several daemons share it: they need locks.
     shared: bool,
     /// Shows other daemons that this one is there and may hold an allowance.
@@ -65,7 +66,7 @@ impl Root {
         check_device(dir, &directory)?;
         directory.make(FORMAT).map_err(Refusal::Now)?;
         let top = directory.directory(FORMAT).map_err(|error| refused(&dir.join(FORMAT), &error))?;
-        let root = Self { top, shared: true, presence: Mutex::default() };
+        let root = Self::new(top, true);
         if locks && root.locks_work() {
             return root.furnish();
         }
@@ -76,7 +77,11 @@ impl Root {
         let private = format!("{}{}", private_prefix(), std::process::id());
         directory.make(&private).map_err(Refusal::Now)?;
         let top = directory.directory(&private).map_err(Refusal::Now)?;
-        Self { top, shared: false, presence: Mutex::default() }.furnish()
+        Self::new(top, false).furnish()
+    }
+
+    fn new(top: Directory, shared: bool) -> Self {
+        Self { in_memory: top.is_in_memory(), top, shared, presence: Mutex::default() }
     }
 
     /// The directory as it is, to look at; `None` when there is none.
@@ -89,9 +94,7 @@ impl Root {
         }
         let opened = Directory::open(dir).and_then(|dir| Ok((dir.owner()?, dir.directory(FORMAT)?)));
         match opened {
-            Ok((owner, top)) if owner == own_user() => {
-                Ok(Some(Self { top, shared: true, presence: Mutex::default() }))
-            }
+            Ok((owner, top)) if owner == own_user() => Ok(Some(Self::new(top, true))),
             Ok((owner, _)) => fail(
                 ErrorKind::Configuration,
                 format!("the cache directory {} belongs to another user (uid {owner})", dir.display()),
