@@ -1,8 +1,10 @@
-//! The few calls that are unsafe or Linux-only: mounting, a caller's signals, the process's own hardening,
-//! what the kernel may be told about reading.
+//! The few calls that are unsafe or Linux-only: mounting, a caller's signals, the process's own hardening, what
+//! the kernel may be told about reading, files below a directory that nothing leads out of.
 
 pub mod background;
+pub mod beneath;
 pub mod caller;
+pub mod files;
 pub mod harden;
 pub mod mount;
 pub mod mounts;

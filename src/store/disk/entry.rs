@@ -1,0 +1,285 @@
+//! One version of one object on disk: reading it, and what is known of it in memory.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use crate::object::{ByteRange, Validator};
+use crate::store::disk::Inner;
+use crate::store::disk::bits::Bits;
+use crate::store::disk::format::{self, Identity, Key};
+use crate::store::disk::handle::Handle;
+use crate::store::disk::space;
+use crate::store::{BLOCK, covering};
+use crate::sys::files::{self, Wait};
+
+/// Blocks that are checked at once when a whole object is.
+const STRIDE: u64 = 16;
+
+/// One version of one object on disk. While it is not used it is small: a bit for each block.
+pub struct Entry {
+    pub(super) disk: Arc<Inner>,
+    pub(super) identity: Identity,
+    pub(super) key: Key,
+    version: Validator,
+    pub(super) me: Weak<Self>,
+    /// Which blocks are stored; none before anybody has looked.
+    pub(super) stored: OnceLock<Bits>,
+    pub(super) count: AtomicU64,
+    /// A reader holds it while it reads; so holes are made under nobody.
+    pub(super) slot: RwLock<Option<Arc<Handle>>>,
+    /// When it was last read, and when that was last written down, in milliseconds of the tier's clock.
+    pub(super) used: AtomicU64,
+    touched: AtomicU64,
+    /// Nothing more is stored of it.
+    pub(super) ended: AtomicBool,
+    pub(super) pointed: AtomicBool,
+}
+
+impl Entry {
+    pub(super) fn new(disk: &Arc<Inner>, identity: Identity, key: Key) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            disk: Arc::clone(disk),
+            version: identity.version(),
+            identity,
+            key,
+            me: me.clone(),
+            stored: OnceLock::new(),
+            count: AtomicU64::new(0),
+            slot: RwLock::default(),
+            used: AtomicU64::new(0),
+            touched: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            pointed: AtomicBool::new(false),
+        })
+    }
+
+    /// Bytes in the object.
+    pub fn length(&self) -> u64 {
+        self.identity.length
+    }
+
+    /// What the server said about the version when it was stored.
+    pub fn version(&self) -> &Validator {
+        &self.version
+    }
+
+    /// What the catalogue said about the version when it was stored.
+    pub fn updated(&self) -> Option<&str> {
+        self.identity.updated.as_deref()
+    }
+
+    /// Whether the block is stored, as far as is known in memory; its bytes may turn out damaged. Never blocks.
+    pub fn holds(&self, block: u64) -> bool {
+        self.stored.get().is_some_and(|stored| stored.get(block))
+    }
+
+    /// The bytes of `range` if they can be had at once: all its blocks are stored and trusted (checked or written
+    /// by this process), and the page cache has all of it. Never blocks: for FUSE threads.
+    pub fn read_now(&self, range: ByteRange) -> Option<Bytes> {
+        let range = range.clamp_to(self.length());
+        let slot = self.slot.try_read()?;
+        let handle = slot.as_ref()?;
+        if !handle.trusted.all(covering(range)) {
+            return None;
+        }
+        self.note_use();
+        let length = usize::try_from(range.len()).ok()?;
+        let bytes = files::read(&handle.data, range.start, length, handle.at_once).ok()?;
+        (bytes.len() == length).then(|| bytes.into())
+    }
+
+    /// The bytes of `range`, each block checked against its checksum the first time. `None` when a block is
+    /// missing or damaged; then it does not count as stored any more, and the caller downloads it. Blocks on the
+    /// disk: for the blocking pool.
+    pub fn read(&self, range: ByteRange) -> Option<Bytes> {
+        let range = range.clamp_to(self.length());
+        let blocks = covering(range);
+        let missing = |stored: &Bits| !stored.all(blocks.clone());
+        if !self.disk.health.may_read() || self.stored.get().is_some_and(missing) {
+            return None;
+        }
+        self.open(false).ok()?;
+        let slot = self.slot.read();
+        let handle = Arc::clone(slot.as_ref()?);
+        if self.stored.get().is_none_or(missing) {
+            return None;
+        }
+        self.note_use();
+        let (bytes, damaged) = match self.read_checked(&handle, range, &blocks) {
+            Ok(read) => read,
+            Err(error) => {
+                drop(slot);
+                self.disk.failed(&error);
+                return None;
+            }
+        };
+        // Sealed files are removed as a whole, which waits for readers.
+        drop(slot);
+        if damaged.is_empty() {
+            return bytes;
+        }
+        self.lose(&handle, &damaged);
+        None
+    }
+
+    /// The bytes, or the blocks that are damaged.
+    fn read_checked(
+        &self,
+        handle: &Handle,
+        range: ByteRange,
+        blocks: &Range<u64>,
+    ) -> io::Result<(Option<Bytes>, Vec<u64>)> {
+        let checked = handle.trusted.all(blocks.clone());
+        let end = if checked { range.end } else { (blocks.end * BLOCK).min(self.length()) };
+        let start = if checked { range.start } else { blocks.start * BLOCK };
+        let length = usize::try_from(end - start).unwrap_or(usize::MAX);
+        let bytes = Bytes::from(files::read(&handle.data, start, length, Wait::Allowed)?);
+        if checked {
+            let whole = bytes.len() == length;
+            return Ok(if whole { (Some(bytes), Vec::new()) } else { (None, blocks.clone().collect()) });
+        }
+        let table = handle.table(blocks.clone())?;
+        let mut damaged = Vec::new();
+        let mut missing = false;
+        for ((block, entry), part) in blocks.clone().zip(table).zip(self.parts(&bytes, blocks)) {
+            match entry {
+                _ if handle.trusted.get(block) && part.is_some() => {}
+                // Another process found it damaged.
+                None => missing |= self.unmark(block, handle),
+                Some(entry) if part.is_some_and(|part| format::sum(&self.key, block, part) == entry.sum) => {
+                    handle.trusted.set(block);
+                }
+                Some(_) => damaged.push(block),
+            }
+        }
+        if missing || !damaged.is_empty() {
+            return Ok((None, damaged));
+        }
+        let (from, to) = (range.start - start, range.end - start);
+        let (from, to) = (usize::try_from(from).unwrap_or(0), usize::try_from(to).unwrap_or(0));
+        Ok(((to <= bytes.len()).then(|| bytes.slice(from..to)), damaged))
+    }
+
+    /// What of `bytes`, which begin with the first of `blocks`, is each block; `None` where bytes are missing.
+    fn parts<'a>(&self, bytes: &'a [u8], blocks: &Range<u64>) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let (first, length) = (blocks.start, self.length());
+        blocks.clone().map(move |block| {
+            let begin = usize::try_from((block - first) * BLOCK).ok()?;
+            let size = usize::try_from(BLOCK.min(length - block * BLOCK)).ok()?;
+            bytes.get(begin..begin + size)
+        })
+    }
+
+    /// Hands a block over for writing; `bytes` is all of it. Never blocks: when the queue is full, or nothing can be
+    /// stored for now, the block is dropped. [`Entry::holds`] is true once it is written.
+    pub fn put(&self, block: u64, bytes: Bytes) {
+        let size = self.length().saturating_sub(block.saturating_mul(BLOCK)).min(BLOCK);
+        let wanted = size > 0 && bytes.len() as u64 == size && !self.holds(block);
+        if wanted
+            && !self.is_ended()
+            && self.disk.health.may_write()
+            && let Some(me) = self.me.upgrade()
+        {
+            self.disk.queue.put(me, block, bytes);
+        }
+    }
+
+    /// The data file, when it is complete and was checked by this process: mode 0400, never modified any more,
+    /// only unlinked. For FUSE passthrough. Opens a file the first time; blocks for no longer than that.
+    pub fn complete_file(&self) -> Option<Arc<File>> {
+        let slot = self.slot.try_read()?;
+        let handle = slot.as_ref()?;
+        if !handle.sealed.load(Ordering::Acquire) || handle.trusted.count() != self.identity.blocks() {
+            return None;
+        }
+        if handle.whole.get().is_none() {
+            let file = handle.reopen(&*self.disk.root()?, &self.key).ok()??;
+            let _ = handle.whole.set(Arc::new(file));
+        }
+        self.note_use();
+        handle.whole.get().cloned()
+    }
+
+    /// Checks all blocks of a complete entry, so that [`Entry::complete_file`] gives it. Whether it does now.
+    /// Reads the whole file: for the blocking pool.
+    pub fn verify(&self) -> bool {
+        let blocks = self.identity.blocks();
+        if self.open(false).is_err() || !self.is_complete() {
+            return false;
+        }
+        for first in (0..blocks).step_by(usize::try_from(STRIDE).unwrap_or(1)) {
+            let range = ByteRange::new(first * BLOCK, (first + STRIDE) * BLOCK);
+            let trusted = |handle: &Arc<Handle>| handle.trusted.all(covering(range.clamp_to(self.length())));
+            if !self.slot.read().as_ref().is_some_and(trusted) && self.read(range).is_none() {
+                return false;
+            }
+        }
+        self.seal();
+        self.complete_file().is_some()
+    }
+
+    /// Bytes stored.
+    pub fn stored(&self) -> u64 {
+        let count = self.count.load(Ordering::Acquire);
+        let last = self.identity.blocks().saturating_sub(1);
+        let short = if self.holds(last) { (last + 1) * BLOCK - self.length() } else { 0 };
+        (count * BLOCK).saturating_sub(short)
+    }
+
+    /// Whether all blocks are stored.
+    pub fn is_complete(&self) -> bool {
+        self.identity.blocks() > 0 && self.count.load(Ordering::Acquire) == self.identity.blocks()
+    }
+
+    /// Removes the version: it was found stale. Descriptors that are open keep working. Unlinks local files.
+    pub fn discard(&self) {
+        self.end();
+        self.remove();
+        if let Some(root) = self.disk.root() {
+            root.unpoint(&format::pointer_name(&self.identity.id), &self.key);
+        }
+    }
+
+    /// Nothing more is stored of it.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    pub(super) fn remove(&self) {
+        self.reset();
+        if let Some(root) = self.disk.root()
+            && let Some(bytes) = root.remove_object(&self.key)
+        {
+            space::release(&root, bytes);
+        }
+    }
+
+    /// Marks the use, for the order in which objects go. The time is written down now and then only.
+    fn note_use(&self) {
+        let now = self.disk.milliseconds();
+        self.used.store(now, Ordering::Relaxed);
+        let before = self.touched.load(Ordering::Relaxed);
+        if now.saturating_sub(before) >= self.disk.tuning.touch
+            && self.touched.swap(now, Ordering::Relaxed) == before
+            && let Some(me) = self.me.upgrade()
+        {
+            self.disk.queue.touch(me);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.disk.deregister(&self.key);
+    }
+}
