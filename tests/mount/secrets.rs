@@ -51,7 +51,8 @@ fn mount_secrets_do_not_leak() {
         "redirect to=http://127.0.0.1:9/",
         "gzip",
     ];
-    for (rule, sample) in rules.iter().zip(&samples) {
+    // Not in the order of a copy, which would be fetched ahead.
+    for (rule, sample) in rules.iter().zip(samples.iter().rev().step_by(2)) {
         bench.fault(&format!("/stac/download* first=1 -> {rule}"));
         let _ = read(&sample.path);
         bench.emulator.faults().clear();
@@ -60,9 +61,9 @@ fn mount_secrets_do_not_leak() {
     assert!(read(&chunk).is_ok());
     assert_eq!(errno(read(mount.path.join("cache-b/era5/none.zarr/.zgroup"))), libc::ENOENT);
     bench.emulator.revoke_tokens();
-    assert_ne!(errno(read(&samples[20].path)), 0);
+    assert_ne!(errno(read(&samples[1].path)), 0);
     assert!(bench.login(USER, PASSWORD).status.success());
-    let _ = read(&samples[21].path);
+    let _ = read(&samples[0].path);
     all.extend(secrets(&bench));
 
     let process = mount.child.id();
@@ -76,7 +77,7 @@ fn mount_secrets_do_not_leak() {
     clean(&all, &read(mount.path.join(".dcmsfs/status.json")).unwrap(), "status.json");
     clean(&all, &read(mount.path.join("README.txt")).unwrap(), "README.txt");
     for path in
-        [samples[0].path.clone(), samples[20].path.clone(), chunk, mount.path.join("cache-a/SENTINEL-2")]
+        [samples[0].path.clone(), samples[1].path.clone(), chunk, mount.path.join("cache-a/SENTINEL-2")]
     {
         let (names, values) = within(LIMIT, "attributes", move || {
             let names = attributes(&path).unwrap_or_default();
