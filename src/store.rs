@@ -195,7 +195,12 @@ impl Store {
     }
 
     /// The last handle of this version has been closed: transfers that nobody waits for may end.
-    pub fn closed(&self, _object: &Arc<Object>) {}
+    pub fn closed(&self, object: &Arc<Object>) {
+        if object.has_transfers() {
+            let object = Arc::clone(object);
+            self.spawn(async move { object.leave().await });
+        }
+    }
 
     /// The bytes of `range` if all of them are in memory, or on disk and in the kernel's page cache: for
     /// answers in place.

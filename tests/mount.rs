@@ -10,6 +10,7 @@
 )]
 
 mod mount {
+    mod ahead;
     mod changes;
     mod directories;
     mod faults;

@@ -90,6 +90,7 @@ impl Object {
         slot: Option<Slot>,
         want: Want,
     ) {
+        self.is_wanted_again();
         let streams = self.begins_at_first_byte(state, &run);
         let passing = state.stream.as_ref().filter(|stream| self.streams() && stream.next <= run.start);
         let carrier = match passing.map(|stream| Arc::clone(&stream.carrier)) {

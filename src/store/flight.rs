@@ -47,7 +47,7 @@ enum Break {
     Refused(Error),
     /// The body broke.
     Body(Error),
-    /// Another transfer needs the slot more.
+    /// Another transfer needs the slot more, or nobody wants what comes.
     GiveWay,
 }
 
@@ -208,7 +208,8 @@ impl Flight {
                 let wanted = queue.wanted();
                 tokio::pin!(wanted);
                 wanted.as_mut().enable();
-                if queue.is_wanted() && self.may_give_way(turn) && queue.give_way() {
+                let unwanted = self.object.is_left() && self.may_give_way(0);
+                if unwanted || (queue.is_wanted() && self.may_give_way(turn) && queue.give_way()) {
                     return Err(Break::GiveWay);
                 }
                 tokio::select! {

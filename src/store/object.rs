@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::backend::answer::Answer;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,6 +22,9 @@ use crate::store::{Access, BLOCK, Format, Remote, Shared};
 /// How long a failure answers for its block without another try: the kernel asks twice for a failing
 /// page, and each would cost a full round of retries (contract.md 3.3).
 pub(super) const REMEMBER_FAILURE: Duration = Duration::from_secs(2);
+
+/// How long transfers of a file go on that nobody has open.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// One version of one remote file.
 pub struct Object {
@@ -40,6 +43,9 @@ pub struct Object {
     wanted: AtomicU64,
     /// Rung when that changes: a transfer may be holding back.
     interest: Notify,
+    /// Reads so far, and whether nobody has it open any more.
+    reads: AtomicU64,
+    left: AtomicBool,
 }
 
 /// No reader has asked for a block yet.
@@ -102,6 +108,8 @@ impl Object {
             news: Notify::new(),
             wanted: AtomicU64::new(NOBODY),
             interest: Notify::new(),
+            reads: AtomicU64::new(0),
+            left: AtomicBool::new(false),
         })
     }
 
@@ -145,9 +153,35 @@ impl Object {
 
     /// A reader asks for `block`, or has just been given it from memory.
     pub(super) fn note_interest(&self, block: u64) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         if self.wanted.swap(block, Ordering::AcqRel) != block {
             self.interest.notify_waiters();
         }
+    }
+
+    /// Whether transfers are under way.
+    pub(super) fn has_transfers(&self) -> bool {
+        self.state.lock().running > 0
+    }
+
+    /// Its last reader is gone: what comes behind where it stood is not wanted any more, unless it is opened
+    /// again at once, as GDAL does.
+    pub(super) async fn leave(&self) {
+        let reads = self.reads.load(Ordering::Relaxed);
+        sleep(LINGER).await;
+        if self.reads.load(Ordering::Relaxed) == reads {
+            self.left.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody wants more of it.
+    pub(super) fn is_wanted_again(&self) {
+        self.left.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its readers are gone.
+    pub(super) fn is_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
     }
 
     /// The block that a reader asked for last, if any has.

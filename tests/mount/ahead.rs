@@ -1,0 +1,172 @@
+//! What is fetched when: jumps, runs, copies, and who goes first when slots are short.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dcms_emulator::journal::Endpoint;
+
+use super::harness::{Bench, LIMIT, Mount, Sample, Setup, assert_same, output_of, read, within};
+
+fn bench(shrink: u64) -> (Bench, Mount, Sample) {
+    let bench = Setup::synthetic(shrink).bench();
+    let mount = bench.mount();
+    let sample = bench.computed(&mount, "_B02_10m.jp2");
+    (bench, mount, sample)
+}
+
+fn bytes(bench: &Bench) -> u64 {
+    bench.emulator.journal().bytes(Endpoint::Download)
+}
+
+/// Reads 4 KiB at each offset, one after another.
+fn jumps(path: &Path, offsets: Vec<u64>) -> Vec<Vec<u8>> {
+    let path = path.to_owned();
+    within(LIMIT, "jumping", move || {
+        let file = File::open(path).unwrap();
+        let piece = |offset: u64| {
+            let mut buffer = vec![0; 4096];
+            file.read_exact_at(&mut buffer, offset).unwrap();
+            buffer
+        };
+        offsets.into_iter().map(piece).collect()
+    })
+}
+
+/// 12.1: one reader has both slots, and few requests.
+#[test]
+fn mount_one_reader_uses_both_slots() {
+    let (bench, mount, sample) = bench(4);
+    bench.fault("/stac/download* -> stall after=0 for=20ms");
+    assert_same(&read(&sample.path).unwrap(), &bench.expect(&sample), "the file");
+    let journal = bench.emulator.journal();
+    assert_eq!(journal.peak(Endpoint::Download), 2);
+    assert!(bench.downloads() <= 10, "{} requests for {} bytes", bench.downloads(), sample.size);
+    assert!(bytes(&bench) <= sample.size * 101 / 100, "{} of {}", bytes(&bench), sample.size);
+    mount.settles();
+}
+
+/// 12.2: a jump fetches one block of 64 KiB: 16 bytes for each that is read.
+#[test]
+fn mount_a_jump_fetches_little() {
+    let (bench, mount, _) = bench(1);
+    let sample = bench.computed(&mount, "_TCI_10m.jp2");
+    let expected = bench.expect(&sample);
+    // No two of one distance, and backwards: nothing that could be taken for a walk.
+    let offsets: Vec<u64> = (1..12_u64).rev().map(|n| n * n * 900_000 / 4096 * 4096).collect();
+    for (offset, found) in offsets.iter().zip(jumps(&sample.path, offsets.clone())) {
+        assert_same(&found, &expected[*offset as usize..][..4096], "a piece");
+    }
+    assert!(bytes(&bench) <= 16 * 4096 * offsets.len() as u64, "{} bytes", bytes(&bench));
+}
+
+/// 12.3: a walk over the tile headers of a JPEG 2000 file fetches the file, not one piece for each header.
+#[test]
+fn mount_a_walk_over_tile_headers_fetches_the_file() {
+    let (bench, mount, sample) = bench(2);
+    let expected = bench.expect(&sample);
+    let mut offsets = vec![0, sample.size - 4096];
+    offsets.extend((0..60).map(|n| n * 770 << 10).take_while(|offset| offset + 4096 < sample.size));
+    for (offset, found) in offsets.iter().zip(jumps(&sample.path, offsets.clone())) {
+        assert_same(&found, &expected[*offset as usize..][..4096], "a piece");
+    }
+    assert!(bench.downloads() <= 9, "{} requests for {} jumps", bench.downloads(), offsets.len());
+    assert!(bytes(&bench) <= sample.size * 105 / 100);
+    mount.settles();
+}
+
+/// 12.4: `cp -r` of a product has the next files fetched while it reads one, within the limit of two.
+#[test]
+fn mount_a_copy_is_fetched_ahead() {
+    let (bench, mount, sample) = bench(40);
+    bench.fault("/stac/download* -> stall after=0 for=30ms");
+    let product: PathBuf = sample.path.ancestors().find(|path| path.ends_with("IMG_DATA")).unwrap().into();
+    let files = walk(&product);
+    bench.emulator.journal().reset();
+    let begun = Instant::now();
+    let copy = bench.home.path().join("copy");
+    let child = Command::new("cp").arg("-r").arg(&product).arg(&copy).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(output_of(child).status.success());
+    let took = begun.elapsed();
+    for file in &files {
+        let copied = copy.join(file.strip_prefix(&product).unwrap());
+        assert_eq!(std::fs::read(file).unwrap(), std::fs::read(copied).unwrap(), "{}", file.display());
+    }
+    let journal = bench.emulator.journal();
+    assert_eq!((journal.peak(Endpoint::Download), journal.refused()), (2, 0));
+    let requests = bench.downloads();
+    assert!(requests <= files.len() as u64 * 2, "{requests} requests for {} files", files.len());
+    // Not one round trip after another; never a speed, only an order.
+    let in_sequence = Duration::from_millis(30) * u32::try_from(requests).unwrap();
+    assert!(took < in_sequence, "{took:?} for {requests} requests of 30 ms each");
+    mount.settles();
+}
+
+/// 12.5: who reads what was not foreseen does not wait for what was.
+#[test]
+fn mount_a_reader_goes_before_reading_ahead() {
+    let (bench, mount, sample) = bench(1);
+    let other = bench.computed(&mount, "_B08_10m.jp2");
+    bench.fault("/stac/download* -> drip rate=4M");
+    let path = sample.path.clone();
+    let slow = thread::spawn(move || {
+        let file = File::open(path).unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        // 12 MiB, then the reader stays where it is and what is fetched ahead of it goes on.
+        (0..12).for_each(|n| file.read_exact_at(&mut buffer, n << 20).unwrap());
+        file
+    });
+    let _open = within(LIMIT, "a long read", move || slow.join().unwrap());
+    let begun = Instant::now();
+    let found = jumps(&other.path, vec![other.size / 2 / 4096 * 4096]);
+    let offset = (other.size / 2 / 4096 * 4096) as usize;
+    assert_same(&found[0], &bench.expect(&other)[offset..][..4096], "a piece");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!(bench.emulator.journal().peak(Endpoint::Download), 2);
+}
+
+/// 12.6: what is on its way for a file that nobody has open any more comes to an end.
+#[test]
+fn mount_closing_a_file_ends_what_was_on_its_way() {
+    let (bench, mount, sample) = bench(1);
+    bench.fault("/stac/download* -> drip rate=4M");
+    let path = sample.path.clone();
+    within(LIMIT, "a look", move || {
+        let file = File::open(path).unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        (0..8).for_each(|n| file.read_exact_at(&mut buffer, n << 20).unwrap());
+    });
+    mount.settles();
+    assert!(bytes(&bench) < sample.size / 2, "{} of {}", bytes(&bench), sample.size);
+}
+
+/// 12.7: what was read is there after a restart, without a request.
+#[test]
+fn mount_a_restart_keeps_what_was_read() {
+    let (bench, mount, sample) = bench(10);
+    let expected = bench.expect(&sample);
+    assert_same(&read(&sample.path).unwrap(), &expected, "cold");
+    mount.end();
+    let mount = bench.mount();
+    let sample = bench.computed(&mount, "_B02_10m.jp2");
+    for round in ["after a restart", "checked", "by the kernel itself"] {
+        assert_same(&read(&sample.path).unwrap(), &expected, round);
+    }
+    assert_eq!(bench.downloads(), 0);
+    mount.end();
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => files.extend(walk(&entry.path())),
+            false => files.push(entry.path()),
+        }
+    }
+    files
+}
