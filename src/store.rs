@@ -196,7 +196,7 @@ impl Store {
 
     /// The last handle of this version has been closed: transfers that nobody waits for may end.
     pub fn closed(&self, object: &Arc<Object>) {
-        if object.has_transfers() {
+        if object.has_come_lately() {
             let object = Arc::clone(object);
             self.spawn(async move { object.leave().await });
         }

@@ -236,6 +236,11 @@ impl Disk {
         }
     }
 
+    /// Whether so much waits to be written that more may soon be dropped.
+    pub fn is_behind(&self) -> bool {
+        self.0.queue.is_half_full()
+    }
+
     /// Waits until what was handed over is written; `false` when that takes longer than `limit`. For an orderly
     /// end, and for tests. Blocks.
     pub fn flush(&self, limit: Duration) -> bool {

@@ -19,6 +19,7 @@ use crate::fetch::retry::Retry;
 use crate::fetch::slots::Slot;
 use crate::object::ByteRange;
 use crate::store::claim::Carrier;
+use crate::store::disk::Disk;
 use crate::store::object::Object;
 use crate::store::{Access, BLOCK};
 
@@ -29,6 +30,8 @@ const BLOCK_LIMIT: Duration = Duration::from_secs(60);
 /// How long a transfer that nobody reads from holds its slot.
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a transfer that nobody waits for lets the disk catch up, for each piece.
+const DISK_PATIENCE: Duration = Duration::from_millis(20);
 /// After so many bytes a transfer gives way to another that is waited for, even if it is waited for itself.
 const TURN: u64 = 8 * 1024 * 1024;
 
@@ -294,6 +297,10 @@ impl Flight {
     /// stream does not push out of memory what has not been read. `Some` when the wait was in vain.
     async fn hold_back(&mut self, transfer: &Transfer) -> Option<End> {
         let object = Arc::clone(&self.object);
+        if object.shared.disk.as_ref().is_some_and(Disk::is_behind) && !self.carrier.is_awaited() {
+            // What cannot be written now would have to be fetched again one day.
+            self.wait_for_interest(DISK_PATIENCE, object.wanted()).await;
+        }
         let position = self.position();
         let wanted = object.wanted();
         let held = if self.probe && wanted.is_none() && self.streaming {

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use rustc_hash::FxBuildHasher;
 
 /// A block of one version of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,26 +19,25 @@ pub struct BlockKey {
 
 /// What a block costs beside its bytes, about.
 const OVERHEAD: usize = 256;
-/// moka notes insertions before it makes room for them: this part of the budget is theirs, at most so many
-/// bytes.
-const UNSETTLED_SHARE: u64 = 8;
-const UNSETTLED: u64 = 24 << 20;
+/// The part of the budget that is not the cache's: blocks that moka has taken in and not made room for yet, what
+/// connections have received, and replies.
+const IN_PASSING: u64 = 4;
 
 /// Blocks in memory. Clones share them.
 #[derive(Clone)]
 pub struct Memory {
-    blocks: Cache<BlockKey, Bytes>,
+    blocks: Cache<BlockKey, Bytes, FxBuildHasher>,
     capacity: u64,
 }
 
 impl Memory {
-    /// A cache of at most `capacity` bytes.
+    /// A cache that takes at most `capacity` bytes, with all that passes through it.
     pub fn new(capacity: u64) -> Self {
         let blocks = Cache::builder()
-            .max_capacity(capacity - (capacity / UNSETTLED_SHARE).min(UNSETTLED))
+            .max_capacity(capacity - capacity / IN_PASSING)
             .weigher(|_: &BlockKey, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
-            .build();
+            .build_with_hasher(FxBuildHasher);
         Self { blocks, capacity }
     }
 

@@ -1,6 +1,5 @@
 //! One version of one remote file: what is known of it, and where its blocks are kept.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -59,8 +59,8 @@ pub(super) struct State {
     told: Option<u64>,
     /// Why nothing more can be read of this version.
     pub(super) fate: Option<Error>,
-    pub(super) awaited: HashMap<u64, Promise>,
-    pub(super) failed: HashMap<u64, (Instant, Error)>,
+    pub(super) awaited: FxHashMap<u64, Promise>,
+    pub(super) failed: FxHashMap<u64, (Instant, Error)>,
     /// The transfer that brings the object from its first byte on.
     pub(super) stream: Option<Stream>,
     pub(super) flights: u64,
@@ -159,9 +159,10 @@ impl Object {
         }
     }
 
-    /// Whether transfers are under way.
-    pub(super) fn has_transfers(&self) -> bool {
-        self.state.lock().running > 0
+    /// Whether transfers are under way, or have brought what is not on disk yet.
+    pub(super) fn has_come_lately(&self) -> bool {
+        let state = self.state.lock();
+        state.running > 0 || (state.flights > 0 && self.entry().is_some_and(|entry| !entry.is_complete()))
     }
 
     /// Its last reader is gone: what comes behind where it stood is not wanted any more, unless it is opened
@@ -171,6 +172,7 @@ impl Object {
         sleep(LINGER).await;
         if self.reads.load(Ordering::Relaxed) == reads {
             self.left.store(true, Ordering::Relaxed);
+            self.keep_all();
         }
     }
 
@@ -231,6 +233,21 @@ impl Object {
         self.entry.get_or_init(|| disk.entry(&self.remote.id, &version, None, length)).put(block, bytes);
     }
 
+    /// Gives the disk what is in memory and not on disk yet: it came before its length was known, or when too
+    /// much was waiting to be written.
+    fn keep_all(&self) {
+        let state = self.state.lock();
+        let known = state.length.map(|length| (length, state.version.clone()));
+        drop(state);
+        for block in 0..known.as_ref().map_or(0, |(length, _)| length.div_ceil(BLOCK)) {
+            if !self.is_stored(block)
+                && let Some(bytes) = self.shared.memory.get(self.key(block))
+            {
+                self.keep(block, bytes, known.clone());
+            }
+        }
+    }
+
     /// Takes in what an answer tells about length and version.
     ///
     /// # Errors
@@ -277,13 +294,8 @@ impl Object {
     pub(super) fn ended_at(&self, length: u64) {
         let mut state = self.state.lock();
         state.length = Some(length);
-        let version = state.version.clone();
         drop(state);
-        for block in 0..length.div_ceil(BLOCK) {
-            if let Some(bytes) = self.shared.memory.get(self.key(block)) {
-                self.keep(block, bytes, Some((length, version.clone())));
-            }
-        }
+        self.keep_all();
         self.news.notify_waiters();
     }
 

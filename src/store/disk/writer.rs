@@ -80,6 +80,10 @@ impl Queue {
         }
     }
 
+    pub(super) fn is_half_full(&self) -> bool {
+        self.pending.lock().bytes > self.room / 2
+    }
+
     /// Marks the entry as used now.
     pub(super) fn touch(&self, entry: Arc<Entry>) {
         self.pending.lock().jobs.push_back(Job::Touch(entry));
