@@ -4,6 +4,7 @@ mod demo;
 mod globe;
 mod huge;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
@@ -12,6 +13,7 @@ use hyper::header;
 
 use crate::accounts;
 use crate::content::Content;
+use crate::disk::{Disk, Objects};
 use crate::emulator::Shared;
 use crate::journal::Endpoint;
 use crate::options::DataSet;
@@ -102,10 +104,17 @@ fn credential(request: &Request) -> Option<Credential> {
     Some(Credential::Basic(login.to_owned(), password.to_owned()))
 }
 
+/// A path as that of its store and the key in it.
+fn split(path: &str) -> Option<(&str, &str)> {
+    let at = path.find(".zarr/")? + ".zarr".len();
+    Some((&path[..at], &path[at + 1..]))
+}
+
 /// All stores.
 pub(crate) struct Stores {
     small: Vec<Small>,
     huge: Option<Huge>,
+    disk: BTreeMap<String, Objects>,
 }
 
 /// A store that is written once, when it is first asked for.
@@ -116,26 +125,34 @@ struct Small {
 }
 
 impl Stores {
-    pub(crate) fn new(data: &DataSet) -> Stores {
+    pub(crate) fn new(data: &DataSet, disk: &Disk) -> Stores {
         let small =
             demo::STORES.iter().map(|(path, write)| Small { path, write: *write, objects: OnceLock::new() });
         let huge = match data {
             DataSet::Demo => None,
             DataSet::Synthetic(scale) => Some(Huge::new(scale)),
         };
-        Stores { small: small.collect(), huge }
+        Stores { small: small.collect(), huge, disk: disk.stores() }
     }
 
     /// The paths of all stores.
     pub(crate) fn names(&self) -> Vec<String> {
         let small = self.small.iter().map(|store| store.path.to_owned());
-        small.chain(self.huge.iter().map(|_| huge::PATH.to_owned())).collect()
+        small
+            .chain(self.huge.iter().map(|_| huge::PATH.to_owned()))
+            .chain(self.disk.keys().cloned())
+            .collect()
     }
 
     /// An object by its path below the host's root.
     pub(crate) fn get(&self, path: &str) -> Option<Content> {
         if let Some(key) = path.strip_prefix(huge::PATH).and_then(|rest| rest.strip_prefix('/')) {
             return self.huge.as_ref()?.get(key);
+        }
+        if let Some((store, key)) = split(path)
+            && let Some(objects) = self.disk.get(store)
+        {
+            return objects.get(key).map(|bytes| Content::bytes(bytes.clone()));
         }
         let (store, key) = self.small(path)?;
         store.objects.get_or_init(store.write).get(key).map(|bytes| Content::bytes(bytes.clone()))

@@ -3,6 +3,7 @@
 //! `GET /_emulator/journal` · `DELETE /_emulator/journal` · `POST /_emulator/faults` (one rule a line) ·
 //! `DELETE /_emulator/faults` · `GET`/`POST /_emulator/behaviour` (JSON, the fields to change) ·
 //! `GET /_emulator/object?path=…` (the true bytes, without any credential) ·
+//! `GET`/`POST /_emulator/network` (JSON, the whole of it; for connections made afterwards) ·
 //! `POST /_emulator/touch?path=…&longer=N` · `POST /_emulator/token` (an access token) ·
 //! `POST /_emulator/revoke`.
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::accounts;
 use crate::behaviour::Behaviour;
 use crate::emulator::Shared;
+use crate::rate::Network;
 use crate::reply::{ObjectRules, Reply};
 use crate::request::{Request, field};
 
@@ -34,6 +36,14 @@ pub(crate) fn answer(shared: &Shared, request: &Request) -> Reply {
         }
         ("GET", "/behaviour") => behaviour(&shared.behaviour.read()),
         ("POST", "/behaviour") => change_behaviour(shared, &request.body),
+        ("GET", "/network") => network(&shared.relay.read().network()),
+        ("POST", "/network") => match serde_json::from_slice(&request.body) {
+            Ok(changed) => {
+                shared.set_network(changed);
+                network(&changed)
+            }
+            Err(error) => Reply::error(400, &error.to_string()),
+        },
         ("GET", "/object") => match path.and_then(|path| shared.object(path)) {
             Some(content) => {
                 let rules =
@@ -77,6 +87,13 @@ fn add_faults(shared: &Shared, text: &str) -> Reply {
     }
     let ids = lines.filter_map(|line| shared.faults.add(line).ok()).map(|id| id.to_string());
     Reply::json(200, &json!({ "rules": ids.collect::<Vec<String>>() }))
+}
+
+fn network(network: &Network) -> Reply {
+    match serde_json::to_value(network) {
+        Ok(value) => Reply::json(200, &value),
+        Err(error) => Reply::error(500, &error.to_string()),
+    }
 }
 
 fn behaviour(behaviour: &Behaviour) -> Reply {

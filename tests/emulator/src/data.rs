@@ -17,11 +17,12 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use crate::content::{Content, hash};
+use crate::disk::Disk;
 use crate::options::DataSet;
 
 pub(crate) use files::{File, is_main, media as file_media};
-pub(crate) use mission::{Mission, Scene};
-pub(crate) use series::Series;
+pub(crate) use mission::{Mission, Place, Scene};
+pub(crate) use series::{Series, time_in_name};
 
 /// One collection.
 #[derive(Debug)]
@@ -39,8 +40,15 @@ pub(crate) struct Catalogue {
 }
 
 impl Catalogue {
-    pub(crate) fn new(data: &DataSet) -> Catalogue {
+    /// The collections of `data`; those that `disk` has are taken from there.
+    pub(crate) fn new(data: &DataSet, disk: &Disk) -> Catalogue {
         let collections = Mission::ALL.iter().map(|mission| {
+            let found = disk.products(*mission);
+            if !found.is_empty() {
+                let (scenes, files): (Vec<Scene>, Vec<Arc<[File]>>) = found.into_iter().unzip();
+                let listed = files.into_iter().map(OnceLock::from).collect();
+                return Collection { mission: *mission, series: Series::Listed(scenes), listed };
+            }
             let series = match data {
                 DataSet::Demo => Series::Listed(demo::scenes(*mission)),
                 DataSet::Synthetic(scale) => Series::computed(*mission, scale),

@@ -1,6 +1,6 @@
 //! The download address of Cache-A: who may, how many at once, and which file a path means.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +20,17 @@ use crate::request::{Request, decode, encode, field};
 pub(crate) const PATH: &str = "/stac/download";
 /// Addresses of files that are not named by a path.
 pub(crate) const OBJECTS_PATH: &str = "/stac/objects/";
+/// Addresses of the same files as plain paths, with index pages of their folders: for programs that take no query.
+pub(crate) const PLAIN_PATH: &str = "/plain/";
 /// The address of signed downloads on the foreign host.
 pub(crate) const SIGNED_PATH: &str = "/dcms-bucket/object";
 
 /// Answers a download.
 pub(crate) async fn answer(shared: &Arc<Shared>, request: &Request) -> Reply {
     let behaviour = shared.behaviour.read().clone();
+    let plain = request.path.starts_with(PLAIN_PATH);
     match request.method.as_str() {
-        "POST" => {}
+        "POST" if !plain => {}
         "GET" if behaviour.download.get => {}
         "HEAD" if behaviour.download.head => {}
         _ => return Reply::method_not_allowed("POST"),
@@ -36,7 +39,8 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: &Request) -> Reply {
     let Some(user) = shared.identity.user_of_access(token) else { return unauthorized("token is not valid") };
     let Some(asked) = asked_path(request) else { return Reply::error(400, "filename is missing") };
     let Some((key, content, media)) = find(&shared.catalogue, &asked) else {
-        return Reply::error(404, "no such file");
+        let index = if plain { index(&shared.catalogue, &asked) } else { None };
+        return index.unwrap_or_else(|| Reply::error(404, "no such file"));
     };
     if behaviour.items.gone.as_ref().is_some_and(|gone| key.contains(gone.as_str())) {
         return Reply::error(404, "no such file");
@@ -137,6 +141,9 @@ pub(crate) fn asked_path(request: &Request) -> Option<String> {
     if request.path.starts_with(OBJECTS_PATH) {
         return Some(request.path.clone());
     }
+    if let Some(path) = request.path.strip_prefix(PLAIN_PATH) {
+        return Some(decode(path));
+    }
     let query = request.query.as_deref().filter(|_| request.path == PATH)?;
     let at = query.find("filename=")?;
     Some(decode(&query[at + "filename=".len()..]))
@@ -151,6 +158,21 @@ pub(crate) fn find(catalogue: &Catalogue, path: &str) -> Option<(String, Content
     let path = decode(path);
     let path = path.trim_start_matches('/');
     catalogue.file(path.strip_prefix("eodata/").unwrap_or(path))
+}
+
+/// A page that names what is in a folder of a product.
+fn index(catalogue: &Catalogue, path: &str) -> Option<Reply> {
+    let folder = path.strip_suffix('/')?;
+    let mut parts = folder.split('/');
+    let (collection, product) = (parts.next()?, parts.nth(3)?);
+    let files = catalogue.paths(collection, product);
+    let below = |(file, _): &(String, u64)| {
+        let rest = file.strip_prefix(path)?;
+        Some(rest.find('/').map_or(rest, |end| &rest[..=end]).to_owned())
+    };
+    let names = files.iter().filter_map(below).collect::<BTreeSet<String>>();
+    let links = names.iter().map(|name| format!("<a href=\"{name}\">{name}</a>\n")).collect::<String>();
+    (!links.is_empty()).then(|| Reply::new(200, "text/html", format!("<!DOCTYPE html>\n{links}")))
 }
 
 /// The canonical path of the file that a path means.

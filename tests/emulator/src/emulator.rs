@@ -12,12 +12,13 @@ use crate::behaviour::Behaviour;
 use crate::cache_b::{self, Stores};
 use crate::content::Content;
 use crate::data::Catalogue;
+use crate::disk::Disk;
 use crate::download::{self, Gate};
 use crate::fault::Faults;
 use crate::identity::Identity;
 use crate::journal::{Host, Journal};
 use crate::options::Options;
-use crate::rate::Line;
+use crate::rate::{Network, Relay};
 use crate::request::Request;
 use crate::{accounts, wire};
 
@@ -30,7 +31,6 @@ pub struct Emulator {
 
 /// What all requests look at.
 pub(crate) struct Shared {
-    pub(crate) options: Options,
     pub(crate) url: String,
     pub(crate) foreign_url: String,
     pub(crate) behaviour: RwLock<Behaviour>,
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) stores: Stores,
     pub(crate) identity: Identity,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) total: Option<Line>,
+    pub(crate) relay: RwLock<Arc<Relay>>,
     /// Objects that have changed: how often, and by how many bytes their length.
     versions: Mutex<HashMap<String, (u64, i64)>>,
 }
@@ -55,23 +55,26 @@ impl Emulator {
     /// Starts an emulator on the current runtime.
     ///
     /// # Errors
-    /// If an address cannot be listened on.
+    /// If an address cannot be listened on, or the files cannot be read.
     pub async fn start(options: Options) -> io::Result<Emulator> {
         let services = TcpListener::bind(options.listen).await?;
         let foreign = TcpListener::bind(options.foreign_listen).await?;
+        let disk = match &options.files {
+            Some(directory) => Disk::load(directory)?,
+            None => Disk::default(),
+        };
         let shared = Arc::new(Shared {
             url: format!("http://{}", services.local_addr()?),
             foreign_url: format!("http://{}", foreign.local_addr()?),
             behaviour: RwLock::new(options.behaviour.clone()),
             faults: Faults::default(),
             journal: Arc::new(Journal::new()),
-            catalogue: Catalogue::new(&options.data),
-            stores: Stores::new(&options.data),
+            catalogue: Catalogue::new(&options.data, &disk),
+            stores: Stores::new(&options.data, &disk),
             identity: Identity::new(),
             gate: Arc::new(Gate::default()),
-            total: options.rate_total.map(Line::new),
+            relay: RwLock::new(Relay::new(options.network())),
             versions: Mutex::default(),
-            options,
         });
         let tasks = vec![
             tokio::spawn(wire::serve(services, Host::Services, Arc::clone(&shared))),
@@ -140,6 +143,11 @@ impl Emulator {
         change(&mut self.shared.behaviour.write());
     }
 
+    /// Changes the network, for connections that are made from now on.
+    pub fn set_network(&self, network: Network) {
+        self.shared.set_network(network);
+    }
+
     /// An access token of [`accounts::USER`], as a login would give.
     pub fn access_token(&self) -> String {
         let lifetime = self.shared.behaviour.read().login.access_lifetime;
@@ -192,6 +200,10 @@ impl Drop for Emulator {
 }
 
 impl Shared {
+    pub(crate) fn set_network(&self, network: Network) {
+        *self.relay.write() = Relay::new(network);
+    }
+
     /// The name under which changes of the object of this request are kept.
     pub(crate) fn object_key(&self, request: &Request) -> String {
         self.key_of(&download::asked_path(request).unwrap_or_else(|| request.path.clone()))

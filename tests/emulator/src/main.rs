@@ -45,6 +45,15 @@ struct Flags {
     /// Bytes per second of all connections
     #[arg(long)]
     rate_total: Option<u64>,
+    /// Milliseconds of a round trip: a request costs one, the first of a connection two more
+    #[arg(long, default_value_t = 0)]
+    rtt_ms: u64,
+    /// Connections start slowly, as TCP does
+    #[arg(long)]
+    slow_start: bool,
+    /// Serve what is in products/COLLECTION/PRODUCT and stores/COLLECTION/NAME.zarr of this directory
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
     /// Where the services listen
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -91,6 +100,9 @@ impl Flags {
             latency: Duration::from_millis(self.latency_ms),
             rate_per_connection: self.rate_per_connection,
             rate_total: self.rate_total,
+            rtt: Duration::from_millis(self.rtt_ms),
+            slow_start: self.slow_start,
+            files: self.files.clone(),
             listen: self.listen,
             foreign_listen: self.foreign_listen,
             behaviour,

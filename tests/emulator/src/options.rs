@@ -2,7 +2,10 @@
 //! what may change is in [`crate::Behaviour`].
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::Network;
 
 /// How to start an [`crate::Emulator`].
 #[derive(Clone, Debug)]
@@ -15,6 +18,13 @@ pub struct Options {
     pub rate_per_connection: Option<u64>,
     /// Bytes per second of all connections together. `None`: unlimited.
     pub rate_total: Option<u64>,
+    /// Of a round trip: a request costs one, the first of a connection two more.
+    pub rtt: Duration,
+    /// Connections start slowly; see [`crate::Network::slow_start`].
+    pub slow_start: bool,
+    /// A directory whose `products/COLLECTION/PRODUCT/` replace the products of those collections, and whose
+    /// `stores/…/NAME.zarr/` are more stores. All of it is read into memory at the start.
+    pub files: Option<PathBuf>,
     /// Where the services listen. Port 0 takes a free one.
     pub listen: SocketAddr,
     /// Where the "foreign host" listens. Port 0 takes a free one.
@@ -31,9 +41,26 @@ impl Default for Options {
             latency: Duration::ZERO,
             rate_per_connection: None,
             rate_total: None,
+            rtt: Duration::ZERO,
+            slow_start: false,
+            files: None,
             listen: any,
             foreign_listen: any,
             behaviour: crate::Behaviour::default(),
+        }
+    }
+}
+
+impl Options {
+    /// The network at the start.
+    pub(crate) fn network(&self) -> Network {
+        let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Network {
+            latency_ms: milliseconds(self.latency),
+            rtt_ms: milliseconds(self.rtt),
+            rate_per_connection: self.rate_per_connection,
+            rate_total: self.rate_total,
+            slow_start: self.slow_start,
         }
     }
 }

@@ -19,9 +19,8 @@ use hyper::{HeaderMap, Response, StatusCode};
 
 use crate::content::{Content, hash};
 use crate::download::Slot;
-use crate::emulator::Shared;
 use crate::journal;
-use crate::rate::{Line, PIECE};
+use crate::rate::Line;
 use crate::request::Request;
 use crate::wire::Connection;
 
@@ -161,7 +160,6 @@ impl Reply {
     /// Hands the answer over to be sent.
     pub(crate) fn send(
         mut self,
-        shared: Arc<Shared>,
         connection: Arc<Connection>,
         line: journal::Line,
         plan: BodyPlan,
@@ -183,7 +181,6 @@ impl Reply {
             slot: self.slot,
             still_allowed: self.still_allowed,
             line: Some(line),
-            shared,
             connection,
             plan,
         };
@@ -231,7 +228,6 @@ pub(crate) struct BodyPlan {
 }
 
 struct Pump {
-    shared: Arc<Shared>,
     connection: Arc<Connection>,
     content: Content,
     position: u64,
@@ -274,21 +270,20 @@ impl Pump {
             tokio::time::sleep(SETTLE).await;
             return Some(Err(io::Error::other("credential expired in mid-transfer")));
         }
-        let lines = [self.connection.line.as_ref(), self.shared.total.as_ref(), self.drip.as_ref()];
-        let mut len = lines.iter().flatten().map(|line| line.piece()).min().unwrap_or(PIECE) as u64;
-        if self.drip.is_some() {
-            len = len.min(self.plan.drip.map_or(1, |rate| rate.div_ceil(4)).max(1));
+        let mut len = self.end - self.position;
+        if let Some(drip) = &self.drip {
+            len = len.min(drip.piece() as u64).min(self.plan.drip.map_or(1, |rate| rate.div_ceil(4)).max(1));
         }
-        len = len.min(self.end - self.position);
         for after in [self.plan.cut.map(|(after, _)| after), self.plan.stall.map(|(after, _)| after)] {
             len = after.map_or(len, |after| len.min(after - self.sent));
         }
-        for line in lines.into_iter().flatten() {
-            line.pass(len as usize).await;
+        let len = self.connection.road.pass(usize::try_from(len).unwrap_or(usize::MAX)).await;
+        if let Some(drip) = &self.drip {
+            drip.pass(len).await;
         }
-        let piece = self.disturb(self.content.read(self.position, len as usize));
-        self.position += len;
-        self.sent += len;
+        let piece = self.disturb(self.content.read(self.position, len));
+        self.position += len as u64;
+        self.sent += len as u64;
         if let Some(line) = &self.line {
             line.sent(piece.len());
         }

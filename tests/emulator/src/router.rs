@@ -30,9 +30,8 @@ pub(crate) async fn answer(
     }
     let delay =
         effects.iter().map(|effect| if let Effect::Delay { time } = effect { *time } else { Duration::ZERO });
-    let delay = delay.sum::<Duration>() + shared.options.latency;
-    if !delay.is_zero() && endpoint != Endpoint::Control {
-        tokio::time::sleep(delay).await;
+    if endpoint != Endpoint::Control {
+        connection.road.request(delay.sum()).await;
     }
     let mut reply = match apply::before(&effects, &mut request, &shared, &connection) {
         Some(reply) => reply,
@@ -40,7 +39,7 @@ pub(crate) async fn answer(
         None => route(&shared, &request, endpoint).await,
     };
     let plan = apply::after(&effects, &mut reply);
-    Ok(reply.send(shared, connection, line, plan))
+    Ok(reply.send(connection, line, plan))
 }
 
 async fn route(shared: &Arc<Shared>, request: &Request, endpoint: Endpoint) -> Reply {
@@ -79,7 +78,10 @@ fn endpoint(request: &Request) -> Endpoint {
             _ => Endpoint::Unknown,
         };
     }
-    if path == download::PATH || path.starts_with(download::OBJECTS_PATH) {
+    if path == download::PATH
+        || path.starts_with(download::OBJECTS_PATH)
+        || path.starts_with(download::PLAIN_PATH)
+    {
         return Endpoint::Download;
     }
     if path.starts_with(cache_b::PATH) {

@@ -3,7 +3,7 @@
 //! A connection can be told to end with a reset instead of a close, and to send given bytes in place of the
 //! answer that the HTTP library writes (for answers it would refuse to write).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::emulator::Shared;
 use crate::journal::Host;
-use crate::rate::Line;
+use crate::rate::Road;
 use crate::router;
 
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
@@ -30,7 +30,7 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Connection {
     pub(crate) number: u64,
     pub(crate) host: Host,
-    pub(crate) line: Option<Line>,
+    pub(crate) road: Road,
     reset: AtomicBool,
     raw: Mutex<Option<Bytes>>,
 }
@@ -69,10 +69,11 @@ pub(crate) async fn serve(listener: TcpListener, host: Host, shared: Arc<Shared>
 async fn converse(stream: TcpStream, host: Host, shared: Arc<Shared>) {
     // Without it the last piece of an answer may wait 40 ms for an acknowledgement.
     let _ = stream.set_nodelay(true);
+    let road = shared.relay.read().connect();
     let connection = Arc::new(Connection {
         number: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
         host,
-        line: shared.options.rate_per_connection.map(Line::new),
+        road,
         reset: AtomicBool::new(false),
         raw: Mutex::new(None),
     });
@@ -116,6 +117,23 @@ impl AsyncWrite for Wire {
             return Poll::Ready(Ok(buf.len()));
         }
         Pin::new(&mut this.stream).poll_write(cx, buf)
+    }
+
+    // Without it the HTTP library copies every body into a buffer of its own.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.replacing.is_none() && self.connection.raw.lock().is_none() {
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        }
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        self.poll_write(cx, first)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

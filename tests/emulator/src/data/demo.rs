@@ -10,7 +10,7 @@ use super::{Mission, Scene, fixtures, parse_time, sentinel2};
 use crate::content::Content;
 
 /// When, over which tile or place, and the choice of platform and product type.
-type Entry = (&'static str, Place, u64);
+type Entry = (&'static str, Place<'static>, u64);
 
 /// The products of a collection, in the order of time.
 pub(crate) fn scenes(mission: Mission) -> Vec<Scene> {

@@ -131,14 +131,14 @@ impl Mission {
 
 /// Where a product lies.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
+pub(crate) enum Place<'a> {
     Point(f64, f64),
-    Tile(&'static str),
+    Tile(&'a str),
 }
 
 impl Scene {
     /// The product that starts at `start` over `place`. `pick` chooses platform and product type.
-    pub(crate) fn new(mission: Mission, number: u64, start: i64, place: &Place, pick: u64) -> Scene {
+    pub(crate) fn new(mission: Mission, number: u64, start: i64, place: &Place<'_>, pick: u64) -> Scene {
         let tile = matches!(mission, Mission::Sentinel2 | Mission::Mosaics).then(|| match place {
             Place::Point(lon, lat) => tile_at(*lon, *lat),
             Place::Tile(name) => tile_named(name).unwrap_or_else(|| tile_at(12.0, 42.0)),

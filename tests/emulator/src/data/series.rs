@@ -131,7 +131,7 @@ impl Computed {
 }
 
 /// A place for a number: one in four over Europe, the others anywhere the grid is regular.
-fn place(number: u64) -> Place {
+fn place(number: u64) -> Place<'static> {
     let (a, b) = (mix(number, 2) as f64 / u64::MAX as f64, mix(number, 3) as f64 / u64::MAX as f64);
     if number.is_multiple_of(4) {
         Place::Point(-9.0 + a * 38.0, 36.0 + b * 19.0)
@@ -159,7 +159,7 @@ fn quarters(from: i64, to: i64) -> Vec<i64> {
 }
 
 /// The start that an identifier shows, as first and last millisecond.
-fn time_in_name(mission: Mission, id: &str) -> Option<(i64, i64)> {
+pub(crate) fn time_in_name(mission: Mission, id: &str) -> Option<(i64, i64)> {
     if mission == Mission::Mosaics {
         let mut parts = id.strip_prefix("Sentinel-2_mosaic_")?.split('_');
         let year: i16 = parts.next()?.parse().ok()?;

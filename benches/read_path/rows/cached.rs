@@ -1,0 +1,183 @@
+//! What was read before: from passthrough, the page cache, the disk cache, the daemon's memory; and single cold
+//! reads at random places.
+
+use std::path::Path;
+
+use super::transfer::read;
+use super::{Bar, Row, Try, Unit, Work, known, local, on, on_mount, ours, plain, rclone, shown};
+use crate::job::{self, Timed};
+use crate::mounts::{Mount, Settings};
+use crate::service::Profile;
+use crate::{Result, Stage};
+
+const LARGE: &str = "large";
+
+/// A way of reading: its name, what of it counts, and the bars for passthrough and for the page cache.
+struct Way {
+    names: [&'static str; 2],
+    how: How,
+    unit: Unit,
+    bars: [f64; 2],
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    Reader(&'static [&'static str], &'static str),
+    Mapped,
+}
+
+const SEQUENTIAL_SMALL: How = How::Reader(&["--block", "131072"], "bytes");
+const SEQUENTIAL: How = How::Reader(&["--block", "1048576"], "bytes");
+const RANDOM: How = How::Reader(&["--block", "4096", "--random", "200000", "--seconds", "3"], "reads");
+const RANDOM_COLD: How = How::Reader(&["--block", "4096", "--random", "5000", "--seconds", "3"], "reads");
+const RANDOM_64: How = How::Reader(&["--block", "65536", "--random", "20000", "--seconds", "3"], "reads");
+
+fn ways() -> [Way; 5] {
+    let bytes = Unit::BytesPerSecond;
+    let way = |names, how, unit, bars| Way { names, how, unit, bars };
+    [
+        way(
+            ["again, passthrough: sequential 128 KiB", "again, page cache: sequential 128 KiB"],
+            SEQUENTIAL_SMALL,
+            bytes,
+            [0.9, 0.55],
+        ),
+        way(
+            ["again, passthrough: sequential 1 MiB", "again, page cache: sequential 1 MiB"],
+            SEQUENTIAL,
+            bytes,
+            [0.9, 0.4],
+        ),
+        way(
+            ["again, passthrough: random 4 KiB", "again, page cache: random 4 KiB"],
+            RANDOM,
+            Unit::PerSecond,
+            [0.9, 0.7],
+        ),
+        way(
+            ["again, passthrough: random 64 KiB", "again, page cache: random 64 KiB"],
+            RANDOM_64,
+            Unit::PerSecond,
+            [0.9, 0.55],
+        ),
+        way(["again, passthrough: mmap", "again, page cache: mmap"], How::Mapped, bytes, [0.9, 0.25]),
+    ]
+}
+
+/// Without the kernel's way past the daemon.
+const NO_PASSTHROUGH: &str = "";
+
+pub(super) fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    for kind in [0, 1] {
+        for way in ways() {
+            let how = way.how;
+            let settings =
+                Settings { mount: if kind == 0 { "" } else { NO_PASSTHROUGH }, ..Settings::default() };
+            let row = Row::new(way.names[kind], Profile::None, way.unit)
+                .add(
+                    "dcmsfs",
+                    ours(settings, on(LARGE, twice), on(LARGE, move |stage, path| how.read(stage, path))),
+                )
+                .add("ext4", plain(move |stage| warm_local(stage, how)))
+                .bar(Bar::Faster("ext4", way.bars[kind]))
+                .bar(Bar::Requests(0));
+            rows.push(row);
+        }
+    }
+    rows.extend(dropped());
+    rows.extend(memory());
+    rows.extend(cold());
+    rows
+}
+
+impl How {
+    fn read(self, stage: &Stage, path: &Path) -> Result<Timed> {
+        match self {
+            How::Reader(arguments, amount) => job::told(&mut job::reader(path, arguments)?, amount),
+            How::Mapped => job::told(&mut job::python(stage, &["mmap", &path.to_string_lossy()]), "bytes"),
+        }
+    }
+}
+
+/// Reads the file completely, and again, so that an opening after it is complete has happened.
+fn twice(_: &Stage, path: &Path) -> Result<()> {
+    read(path)?;
+    read(path).map(drop)
+}
+
+fn warm_local(stage: &Stage, how: How) -> Result<Timed> {
+    let path = local(stage, LARGE);
+    read(&path)?;
+    how.read(stage, &path)
+}
+
+fn cold_local(stage: &Stage, how: How) -> Result<Timed> {
+    let path = local(stage, LARGE);
+    job::drop_pages(&[&path])?;
+    how.read(stage, &path)
+}
+
+/// From the disk cache: a new daemon, and no page of the mount or of the cache in memory.
+fn dropped() -> [Row; 2] {
+    let work = |how: How| -> Try {
+        let settings = Settings { mount: NO_PASSTHROUGH, ..Settings::default() };
+        let work: Work<Timed> = on(LARGE, move |stage, path| how.read(stage, path));
+        Box::new(move |stage| {
+            let mount = Mount::dcmsfs(stage, &settings)?;
+            read(&shown(stage, &mount.point, LARGE))?;
+            let mount = mount.again(stage, &settings)?;
+            known(LARGE)(stage, &mount.point)?;
+            job::drop_pages(&[&shown(stage, &mount.point, LARGE), &mount.cache()])?;
+            on_mount(stage, &mount, &work)
+        })
+    };
+    let row = |name, unit, how: How, bar| {
+        Row::new(name, Profile::None, unit)
+            .add("dcmsfs", work(how))
+            .add("ext4", plain(move |stage| cold_local(stage, how)))
+            .bar(Bar::Faster("ext4", bar))
+            .bar(Bar::Bytes(1 << 20))
+    };
+    [
+        row("disk cache, no pages: sequential 1 MiB", Unit::BytesPerSecond, SEQUENTIAL, 0.8),
+        row("disk cache, no pages: random 4 KiB", Unit::PerSecond, RANDOM_COLD, 0.65),
+    ]
+}
+
+/// From the daemon's memory, past the page cache.
+fn memory() -> [Row; 2] {
+    const ONE: How =
+        How::Reader(&["--block", "4096", "--random", "60000", "--seconds", "3", "--direct"], "reads");
+    const FOUR: How = How::Reader(
+        &["--block", "4096", "--random", "60000", "--seconds", "3", "--direct", "--clients", "4"],
+        "reads",
+    );
+    let row = |name, how: How, bar| {
+        let settings = Settings { memory: "1536MiB", disk: "0", ..Settings::default() };
+        let work = on(LARGE, move |stage, path| how.read(stage, path));
+        Row::new(name, Profile::None, Unit::PerSecond)
+            .add("dcmsfs", ours(settings, on(LARGE, |_, path| read(path).map(drop)), work))
+            .bar(Bar::Rate(bar))
+            .bar(Bar::Requests(0))
+    };
+    [
+        row("daemon's memory: random 4 KiB, O_DIRECT", ONE, 25_000.0),
+        row("daemon's memory: random 4 KiB, O_DIRECT, 4 clients", FOUR, 75_000.0),
+    ]
+}
+
+/// At random places of a file of which nothing is there yet. The amount is bytes, for the amplification.
+fn cold() -> [Row; 2] {
+    const SMALL: How = How::Reader(&["--block", "4096", "--random", "300", "--seconds", "10"], "bytes");
+    const MIDDLE: How = How::Reader(&["--block", "65536", "--random", "300", "--seconds", "10"], "bytes");
+    let row = |name, how: How| {
+        Row::new(name, Profile::TwentyMs, Unit::BytesPerSecond)
+            .add(
+                "dcmsfs",
+                ours(Settings::default(), known(LARGE), on(LARGE, move |stage, path| how.read(stage, path))),
+            )
+            .add("rclone", rclone(LARGE, move |stage, path| how.read(stage, path)))
+    };
+    [row("random 4 KiB, cold", SMALL).bar(Bar::Amplification(16.0)), row("random 64 KiB, cold", MIDDLE)]
+}
