@@ -17,6 +17,7 @@ mod mount {
     mod kernel;
     mod killing;
     mod life;
+    mod passthrough;
     mod places;
     mod reading;
     mod secrets;
