@@ -94,6 +94,8 @@ impl Adapter {
     ) {
         self.runtime.spawn(async move {
             let result = tokio::select! {
+                // Most work is done before a caller is worth a look.
+                biased;
                 result = work => result,
                 () = caller.told_to_stop() => Err(Error::new(ErrorKind::Interrupted, "the caller was told to stop")),
             };
