@@ -94,6 +94,8 @@ impl Adapter {
     ) {
         self.runtime.spawn(async move {
             let result = tokio::select! {
+                // Most work is done before a caller is worth a look.
+                biased;
                 result = work => result,
                 () = caller.told_to_stop() => Err(Error::new(ErrorKind::Interrupted, "the caller was told to stop")),
             };
@@ -326,9 +328,10 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn getxattr(&self, _request: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
-        // `ls -l` asks for `security.*` and `system.*` of every file.
+        // `ls -l` asks for `security.*` and `system.*` of every file, unless the first says that there is no such
+        // thing here: then it asks no more, and a long listing costs no request.
         if !name.as_encoded_bytes().starts_with(b"user.") {
-            return reply.error(Errno::NO_XATTR);
+            return reply.error(Errno::EOPNOTSUPP);
         }
         guarded(|| match self.filesystem.attributes(inode.0) {
             Ok(attributes) => match attributes.iter().find(|(held, _)| OsStr::new(held) == name) {

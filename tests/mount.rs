@@ -18,6 +18,7 @@ mod mount {
     mod kernel;
     mod killing;
     mod life;
+    mod passthrough;
     mod places;
     mod reading;
     mod secrets;

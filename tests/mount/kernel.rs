@@ -4,7 +4,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use nix::unistd::Uid;
 
 use super::harness::{Bench, LIMIT, Mount, Sample, Setup, until, within};
@@ -147,6 +150,40 @@ fn mount_read_ahead_is_as_configured() {
     }
 }
 
+/// 5.4: what the kernel has been told once it does not ask again: names, sizes, and that a name is missing.
+#[test]
+fn mount_what_is_known_needs_no_daemon() {
+    let (_bench, mount, sample) = bench();
+    let folder = sample.path.parent().unwrap().to_owned();
+    let ask = move || {
+        let listed = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut paths: Vec<_> = listed.collect();
+        paths.push(folder.join("missing"));
+        paths
+    };
+    let look = |paths: Vec<std::path::PathBuf>| {
+        paths.iter().map(|path| fs::metadata(path).map(|data| data.len()).ok()).collect::<Vec<_>>()
+    };
+    let paths = within(LIMIT, "listing", ask);
+    assert!(paths.len() > 3);
+    let first = within(LIMIT, "stat", {
+        let paths = paths.clone();
+        move || look(paths)
+    });
+    mount.signal(Signal::SIGSTOP);
+    let second = thread::spawn(move || look(paths));
+    // Not `within`: the daemon must go on, whatever comes of it.
+    let deadline = Instant::now() + LIMIT;
+    while !second.is_finished() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let in_time = second.is_finished();
+    mount.signal(Signal::SIGCONT);
+    assert_eq!(second.join().unwrap(), first);
+    assert!(in_time, "the kernel asked the daemon again");
+    assert_eq!(first.last(), Some(&None));
+}
+
 /// 2.3: `statfs` shows a size, that nothing is free, that it is read-only, and the longest name.
 #[test]
 fn mount_statfs_is_sane() {
@@ -205,9 +242,10 @@ fn mount_extended_attributes() {
         assert!(names.iter().any(|name| name.starts_with("user.stac.") && name.len() > 12), "{names:?}");
         assert_eq!(attribute(&store, "user.zarr.shape").unwrap(), b"[240,64,128]");
         assert_eq!(attribute(&store, "user.zarr.chunks").unwrap(), b"[24,32,64]");
-        for name in ["user.none", "security.selinux", "system.posix_acl_access", "trusted.x"] {
+        // One such answer is enough for `ls` to ask no more for the rest of a listing.
+        for name in ["security.selinux", "system.posix_acl_access", "system.posix_acl_default", "trusted.x"] {
             let error = attribute(&sample.path, name).unwrap_err().raw_os_error();
-            assert!(matches!(error, Some(libc::ENODATA | libc::EOPNOTSUPP)), "{name}: {error:?}");
+            assert_eq!(error, Some(libc::EOPNOTSUPP), "{name}");
         }
         assert_eq!(attribute(&sample.path, "user.none").unwrap_err().raw_os_error(), Some(libc::ENODATA));
         // How long it is, and a buffer that is too small.
