@@ -105,7 +105,7 @@ fn mount_a_copy_is_fetched_ahead() {
     mount.settles();
 }
 
-/// 12.5: who reads what was not foreseen does not wait for what was.
+/// 9.2: who reads what was not foreseen does not wait for what was.
 #[test]
 fn mount_a_reader_goes_before_reading_ahead() {
     let (bench, mount, sample) = bench(1);
@@ -143,7 +143,7 @@ fn mount_closing_a_file_ends_what_was_on_its_way() {
     assert!(bytes(&bench) < sample.size / 2, "{} of {}", bytes(&bench), sample.size);
 }
 
-/// 12.7: what was read is there after a restart, without a request.
+/// What was read is there after a restart, without a request.
 #[test]
 fn mount_a_restart_keeps_what_was_read() {
     let (bench, mount, sample) = bench(10);
