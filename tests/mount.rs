@@ -10,6 +10,7 @@
 )]
 
 mod mount {
+    mod cache;
     mod changes;
     mod directories;
     mod faults;

@@ -61,7 +61,7 @@ fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Text from elsewhere without what would steer a terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
@@ -124,7 +124,7 @@ fn show(status: &Status) {
 }
 
 /// A count of bytes for a person.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count as f64;
     let mut unit = 0;
