@@ -31,7 +31,7 @@ fn data_files(dir: &Path) -> Vec<std::path::PathBuf> {
     files.into_iter().filter(|path| path.ends_with("data")).chain(below).collect()
 }
 
-/// 1.11: it can be listed, checked and cleared while a process uses it; names cannot steer the terminal.
+/// 12.8: it can be listed, checked and cleared while a process uses it; names cannot steer the terminal.
 #[test]
 fn mount_cache_command() {
     let bench = Setup::default().logged_out();
@@ -82,7 +82,7 @@ fn mount_cache_command() {
     assert!(disk.used().bytes <= 16 << 20, "what was cleared is given back: {:?}", disk.used());
 }
 
-/// 1.12: a cache on the mount itself would wait for itself; it is refused without a look at it.
+/// 12.7: a cache on the mount itself would wait for itself; it is refused without a look at it.
 #[test]
 fn mount_cache_on_the_mount_is_refused() {
     let bench = Bench::demo();
