@@ -87,6 +87,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Unmount
     Unmount(UnmountArgs),
+    /// Look at the cache on disk, check it, or clear it; mounts may go on meanwhile
+    Cache(CacheArgs),
     /// Mount a built-in stand-in of the services: no account, no network
     Demo(DemoArgs),
 }
@@ -139,6 +141,55 @@ pub struct UnmountArgs {
     /// Also when in use: files that are open keep working until they are closed
     #[arg(short, long)]
     pub lazy: bool,
+}
+
+/// Options of `cache`.
+#[derive(Clone, Debug, Args)]
+pub struct CacheArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub action: CacheAction,
+}
+
+/// What can be done with the cache on disk.
+#[derive(Clone, Debug, Subcommand)]
+pub enum CacheAction {
+    /// List what is stored, the last used first
+    Ls(CacheLsArgs),
+    /// Check every stored block; remove what is damaged. The exit status is 1 when something was
+    Verify(CacheVerifyArgs),
+    /// Remove all, or what is named
+    Clear(CacheClearArgs),
+}
+
+/// Options of `cache ls`.
+#[derive(Clone, Debug, Args)]
+pub struct CacheLsArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+}
+
+/// Options of `cache verify`.
+#[derive(Clone, Debug, Args)]
+pub struct CacheVerifyArgs {
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+}
+
+/// Options of `cache clear`.
+#[derive(Clone, Debug, Args)]
+pub struct CacheClearArgs {
+    /// Only objects whose service and address contain this; all when missing
+    #[arg(value_name = "TEXT")]
+    pub text: Option<String>,
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
 }
 
 /// Options of `demo`.

@@ -174,12 +174,14 @@ impl Fetch {
     }
 
     /// Begins a transfer: waits for a slot unless one is handed in, asks, and judges the headers.
-    /// Tries again where that may help; the slot is given back while it waits.
+    /// Tries again where that may help; the slot is given back while it waits. With a slot that was handed in,
+    /// a guess, there is one try.
     ///
     /// # Errors
     /// What the last try met; `TimedOut` when the service took too long in all.
     pub async fn begin(&self, url: &Url, ask: &Ask, slot: Option<Slot>) -> Result<Transfer> {
         let mut retry = Retry::default();
+        let guess = slot.is_some();
         let mut slot = slot.filter(|_| self.is_welcome());
         let mut renewed = false;
         let mut left = BEGIN_LIMIT;
@@ -209,7 +211,7 @@ impl Fetch {
             };
             let error = self.too_many(error);
             drop(held);
-            if left.is_zero() {
+            if left.is_zero() || guess {
                 return Err(error);
             }
             let recovered = self.recover(error, url, seen, &mut renewed, &mut retry).await;

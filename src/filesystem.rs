@@ -13,7 +13,6 @@ mod walks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::error::{ErrorKind, Result, fail};
@@ -214,10 +213,13 @@ impl Filesystem {
 
     fn file_attributes(&self, file: &FileNode) -> Attributes {
         let mut attributes = file.attributes.clone();
-        if let Content::Remote(remote) = &file.content
-            && let Some(error) = self.0.store.last_error(remote)
-        {
-            attributes.push(("user.dcmsfs.last_error".into(), Bytes::from(error.message().to_owned())));
+        if let Content::Remote(remote) = &file.content {
+            let (bytes, complete) = self.0.store.cached(remote);
+            attributes.push(("user.dcmsfs.cached_bytes".into(), bytes.to_string().into()));
+            attributes.push(("user.dcmsfs.complete".into(), complete.to_string().into()));
+            if let Some(error) = self.0.store.last_error(remote) {
+                attributes.push(("user.dcmsfs.last_error".into(), error.message().to_owned().into()));
+            }
         }
         attributes
     }

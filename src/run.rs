@@ -1,5 +1,6 @@
 //! The composition root: one file per command; the layers are built here, bottom-up.
 
+mod cache;
 mod demo;
 mod logging;
 mod login;
@@ -26,6 +27,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Logout(args)) => login::forget(&args),
         Some(Command::Status(args)) => status::run(&args),
         Some(Command::Unmount(args)) => unmount::run(&args),
+        Some(Command::Cache(args)) => cache::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
     };
     match done {

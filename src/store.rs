@@ -21,6 +21,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use lru::LruCache;
@@ -32,7 +33,7 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::object::{ByteRange, ObjectId};
 use crate::store::claim::Claimed;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, Usage};
 use crate::store::memory::Memory;
 pub use crate::store::object::Object;
 
@@ -289,6 +290,26 @@ impl Store {
             });
         }
         Ok(found)
+    }
+
+    /// How the disk is doing; `None` without one.
+    pub fn disk(&self) -> Option<Usage> {
+        self.0.shared.disk.as_ref().map(Disk::used)
+    }
+
+    /// Waits until what was read is on disk, at most for `limit`. Blocks.
+    pub fn flush(&self, limit: Duration) -> bool {
+        self.0.shared.disk.as_ref().is_none_or(|disk| disk.flush(limit))
+    }
+
+    /// Bytes of `remote` on disk, and whether that is all of it.
+    pub fn cached(&self, remote: &Remote) -> (u64, bool) {
+        let object = self.0.objects.lock().peek(&remote.id).cloned();
+        let entry = match object {
+            Some(object) => object.entry().cloned(),
+            None => self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id)),
+        };
+        entry.map_or((0, false), |entry| (entry.stored(), entry.is_complete()))
     }
 
     /// Bytes that may be fetched ahead of a reader who is not seen to wait for them.

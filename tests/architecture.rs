@@ -566,9 +566,14 @@ fn promises_name_tests_that_exist() {
                 None => mounts.contains(&format!("fn {name}()")),
                 Some((module, function)) => {
                     let file = format!("src/{}", module.replace("::", "/"));
-                    let beside = [format!("{file}.rs"), format!("{file}/tests.rs")];
-                    let function =
-                        function.strip_prefix("::").map_or("mod tests".into(), |name| format!("fn {name}("));
+                    // `module::tests::part::name` is in a file of its own.
+                    let (part, function) = function.rsplit_once("::").unwrap_or_default();
+                    let part = format!("{file}/tests{}.rs", part.replace("::", "/"));
+                    let beside = [format!("{file}.rs"), format!("{file}/tests.rs"), part];
+                    let function = match function {
+                        "" => "mod tests".to_owned(),
+                        name => format!("fn {name}("),
+                    };
                     let holds = |path: &String| {
                         fs::read_to_string(root.join(path)).is_ok_and(|text| text.contains(&function))
                     };

@@ -11,6 +11,7 @@
 
 mod mount {
     mod ahead;
+    mod cache;
     mod changes;
     mod directories;
     mod faults;

@@ -111,6 +111,8 @@ fn window(run: &Run, range: ByteRange, format: Format) -> u64 {
     let length = run.end - run.start;
     let copied = run.start == 0 && (range.len() >= COPY || length >= COPY);
     let grown = match length {
+        // One read is no run, however long: it may be the kernel's own read-ahead.
+        _ if (run.start, run.end) == (range.start, range.end) => 0,
         ..PROVEN => 0,
         PROVEN..LONG => length,
         _ => length.saturating_mul(4),
@@ -156,6 +158,13 @@ mod tests {
             order.iter().map(|n| read(&mut cursors, 900 * K * K + n * 128 * K, 128 * K)).collect();
         assert_eq!((plans[0].ahead, plans[1].ahead), (0, 256 * K / BLOCK));
         assert_eq!(plans.last().map(|plan| plan.ahead), Some(4 * 128 * 128 * K / BLOCK));
+    }
+
+    #[test]
+    fn one_read_is_no_run_however_long() {
+        let mut cursors = Cursors::default();
+        assert_eq!(read(&mut cursors, 700 * K, 512 * K).ahead, 0);
+        assert!(read(&mut cursors, 1212 * K, 512 * K).ahead > 0);
     }
 
     #[test]

@@ -120,6 +120,9 @@ fn serve(settings: Settings, point: &Path, args: &MountArgs, ready: Ready) -> Re
     }
 }
 
+/// How long the end waits for the disk cache.
+const FLUSH: Duration = Duration::from_secs(5);
+
 /// Mounts and serves inside a runtime; `check`: not before every service has answered. Whatever goes wrong before the mount stands is told to `ready` and
 /// leaves nothing mounted.
 pub(super) async fn mount_and_serve(
@@ -149,7 +152,7 @@ pub(super) async fn mount_and_serve(
                 Ready::Say(say) => say(),
             }
             let ended = stand(&mounted, running, signals).await;
-            drop(built);
+            built.flush(FLUSH).await;
             ended
         }
         Err(error) => {

@@ -61,7 +61,7 @@ fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Text from elsewhere without what would steer a terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
@@ -121,10 +121,19 @@ fn show(status: &Status) {
         println!("  {:<14} account: {state}{user}{until}", plain(&account.name));
     }
     println!("  {:<14} {} of blocks", "memory", bytes(status.memory_bytes));
+    if let Some(disk) = &status.disk {
+        println!("  {:<14} {} of {}", "disk cache", bytes(disk.bytes), bytes(disk.limit));
+        if let Some(problem) = &disk.problem {
+            println!("  {:<14} nothing is stored for now: {}", "", plain(problem));
+        }
+        if disk.damaged > 0 {
+            println!("  {:<14} {} found damaged, and fetched again when needed", "", disk.damaged);
+        }
+    }
 }
 
 /// A count of bytes for a person.
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count as f64;
     let mut unit = 0;

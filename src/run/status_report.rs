@@ -36,6 +36,21 @@ pub(super) struct Status {
     pub(super) services: Vec<Service>,
     pub(super) accounts: Vec<Account>,
     pub(super) memory_bytes: u64,
+    /// The cache on disk; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) disk: Option<DiskUse>,
+}
+
+/// The cache on disk, of all mounts that share it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct DiskUse {
+    pub(super) bytes: u64,
+    pub(super) limit: u64,
+    /// Blocks and objects that this mount found damaged.
+    pub(super) damaged: u64,
+    /// Why nothing is stored for now; absent when all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) problem: Option<String>,
 }
 
 /// One service behind the mount.
@@ -109,6 +124,12 @@ impl Report {
             services: self.roots.iter().map(service).collect(),
             accounts: self.credentials.status().into_iter().map(account).collect(),
             memory_bytes: self.store.memory_used(),
+            disk: self.store.disk().map(|disk| DiskUse {
+                bytes: disk.bytes,
+                limit: disk.limit,
+                damaged: disk.corrupt,
+                problem: disk.paused,
+            }),
         }
     }
 

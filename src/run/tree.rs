@@ -19,13 +19,14 @@ use crate::namespace::cache_a::{self, Archive};
 use crate::namespace::cache_b::{self, Stores};
 use crate::namespace::static_tree::StaticDirectory;
 use crate::namespace::{Content, FileNode, Node};
+use crate::run::cache;
 use crate::run::places;
 use crate::run::readme;
 use crate::run::status_report::{Report, Root};
 use crate::settings::quantity::{parse_duration, parse_size};
 use crate::settings::{Credential, Method, Settings, address, expand};
 use crate::store::Store;
-use crate::store::disk::{Disk, DiskSettings};
+use crate::store::disk::Disk;
 use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
 
 /// How long the headers of an answer may take (contract.md 4.3).
@@ -38,12 +39,18 @@ pub(super) struct Built {
     pub(super) filesystem: Filesystem,
     /// What the mount table shows as the source.
     pub(super) source: String,
+    store: Store,
     _credentials: Credentials,
     archives: Vec<Arc<Archive>>,
     hosts: Vec<Arc<Stores>>,
 }
 
 impl Built {
+    /// Writes to disk what was read last, as far as that takes no longer than `limit`.
+    pub(super) async fn flush(self, limit: Duration) {
+        let _ = tokio::task::spawn_blocking(move || self.store.flush(limit)).await;
+    }
+
     /// Asks every service whether it is what the settings say.
     ///
     /// # Errors
@@ -75,7 +82,8 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
         keyring.remove(&Scope::below(&root.url)?);
     }
     let memory = parse_size("cache.memory", &settings.cache.memory)?;
-    let disk = disk_settings(settings)?.map(Disk::open).transpose()?;
+    let disk = Some(cache::settings(settings)?).filter(|disk| disk.size > 0);
+    let disk = disk.map(Disk::open).transpose()?;
     let store = Store::new(memory, disk, tokio::runtime::Handle::current());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
@@ -118,10 +126,10 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     nodes.insert("README.txt".into(), live(Box::new(move || readme::text(&report).into())));
 
     let ttl = parse_duration("mount.attr_ttl", &settings.mount.attr_ttl)?;
-    let filesystem = Filesystem::new(Arc::new(StaticDirectory::of(nodes)), store, ttl);
+    let filesystem = Filesystem::new(Arc::new(StaticDirectory::of(nodes)), store.clone(), ttl);
     let host = plan.archives.first().map(|root| &root.url).or(plan.hosts.first().map(|root| &root.url));
     let source = format!("dcmsfs:{}", host.and_then(Url::host_str).unwrap_or_default());
-    Ok(Built { filesystem, source, _credentials: credentials, archives, hosts })
+    Ok(Built { filesystem, source, store, _credentials: credentials, archives, hosts })
 }
 
 /// The door to a service. `shared` names the account's service whose slots all processes of the user share.
@@ -281,17 +289,6 @@ fn base(key: &str, text: &str) -> Result<Url> {
         url.set_path(&format!("{}/", url.path()));
     }
     Ok(url)
-}
-
-/// Where the disk cache is; `None` when its size is set to nothing.
-///
-/// # Errors
-/// `Configuration`, naming the setting.
-pub(super) fn disk_settings(settings: &Settings) -> Result<Option<DiskSettings>> {
-    let size = parse_size("cache.size", &settings.cache.size)?;
-    let min_free = parse_size("cache.min_free", &settings.cache.min_free)?;
-    let dir = expand(&settings.cache.dir, &places::home());
-    Ok((size > 0).then_some(DiskSettings { dir, size, min_free }))
 }
 
 /// Where logins are made and kept.

@@ -110,8 +110,15 @@ impl Flight {
         let mut restarted = false;
         loop {
             let before = self.block;
+            let guess = slot.is_some();
             match self.attempt(slot.take()).await {
                 Ok(end) => return Ok(end),
+                // What was only a guess fails for nobody; who waits by now makes the next try.
+                Err(Break::Refused(_)) if guess => {
+                    if !self.carrier.is_awaited() {
+                        return Ok(End::Released);
+                    }
+                }
                 Err(Break::Refused(error)) => return Err(error),
                 Err(Break::GiveWay) => return Ok(End::Released),
                 Err(Break::Body(error)) => {

@@ -60,7 +60,6 @@ fn check(file: &Arc<File>, expected: &[u8]) {
 
 /// 1.1, 5.2: every way to read a complete file gives its bytes, its size stays, and no service is asked.
 #[test]
-#[ignore = "the store knows no complete files yet"]
 fn mount_a_complete_file_is_read_in_every_way() {
     let (bench, mount, sample, expected) = bench();
     complete(&mount, &sample);
@@ -86,7 +85,6 @@ fn mount_a_complete_file_is_read_in_every_way() {
 /// A file that becomes complete while it is open, opened and closed in every order: the kernel refuses to mix its
 /// ways to read one file (fuse.md 2), and nobody may notice.
 #[test]
-#[ignore = "the store knows no complete files yet"]
 fn mount_a_file_completes_while_it_is_open() {
     let (bench, mount, _, _) = bench();
     let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -112,7 +110,6 @@ fn mount_a_file_completes_while_it_is_open() {
 
 /// The same from many threads at once.
 #[test]
-#[ignore = "the store knows no complete files yet"]
 fn mount_many_open_a_complete_file_at_once() {
     let (_bench, mount, sample, expected) = bench();
     complete(&mount, &sample);

@@ -16,7 +16,7 @@ use crate::store::disk::format::{self, Identity, Key};
 use crate::store::disk::handle::Handle;
 use crate::store::disk::space;
 use crate::store::{BLOCK, covering};
-use crate::sys::files::{self, Wait};
+use crate::sys::files::{self, Trouble, Wait, trouble};
 
 /// Blocks that are checked at once when a whole object is.
 const STRIDE: u64 = 16;
@@ -116,6 +116,10 @@ impl Entry {
             Err(error) => {
                 drop(slot);
                 self.disk.failed(&error);
+                if trouble(&error) == Trouble::Broken {
+                    // A bad sector must not stop everything again and again.
+                    self.lose(&handle, &blocks.collect::<Vec<u64>>());
+                }
                 return None;
             }
         };

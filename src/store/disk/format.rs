@@ -166,7 +166,7 @@ pub(super) fn read_header(map: &File) -> io::Result<Option<Header>> {
 
 fn header_length(bytes: &[u8]) -> Option<usize> {
     let length = number(bytes.strip_prefix(MAGIC)?.get(..4)?);
-    (length >= 512 && length <= LONGEST && length.is_multiple_of(512)).then_some(length)
+    ((512..=LONGEST).contains(&length) && length.is_multiple_of(512)).then_some(length)
 }
 
 fn number(bytes: &[u8]) -> usize {

@@ -111,8 +111,7 @@ impl Handle {
     /// What the map says of `blocks` now; other processes may have written since it was opened.
     pub(super) fn table(&self, blocks: Range<u64>) -> io::Result<Table> {
         let expected = blocks.end - blocks.start;
-        let mut table: Table =
-            self.entries(blocks)?.chunks_exact(8).map(|entry| Block::from_bytes(entry)).collect();
+        let mut table: Table = self.entries(blocks)?.chunks_exact(8).map(Block::from_bytes).collect();
         table.resize(usize::try_from(expected).unwrap_or(0), None);
         Ok(table)
     }

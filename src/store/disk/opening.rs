@@ -50,8 +50,8 @@ impl Entry {
     /// Takes back damaged blocks.
     pub(super) fn lose(&self, handle: &Handle, damaged: &[u64]) {
         self.disk.count_damage(damaged.len() as u64, &self.identity.id);
-        if handle.sealed.load(Ordering::Acquire) {
-            // Never modified: removed.
+        if handle.sealed.load(Ordering::Acquire) || self.is_complete() {
+            // Never modified, by whomever it was sealed: removed.
             self.remove();
             return;
         }

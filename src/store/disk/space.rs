@@ -37,7 +37,8 @@ impl Space {
     pub(super) fn take(&self, root: &Root, bytes: u64) -> io::Result<bool> {
         let mut left = self.left.lock();
         if *left < bytes {
-            let more = self.lump.max(bytes);
+            // Never more than this is set aside: who counts relies on it.
+            let more = self.lump.max(bytes) - *left;
             present(root)?;
             let mut usage = Usage::open(root)?;
             let Some(taken) = usage.get()? else { return Ok(false) };
@@ -71,6 +72,12 @@ impl Space {
     /// Forgets what is not spent: the directory that it was for is gone.
     pub(super) fn forget(&self) {
         *self.left.lock() = 0;
+    }
+
+    /// What may be set aside and is not spent: exactly for this daemon, as much as possible for others.
+    pub(super) fn reserved(&self, root: &Root) -> io::Result<u64> {
+        let _usage = Usage::open(root)?;
+        Ok(others(root)?.saturating_mul(self.lump).saturating_add(*self.left.lock()))
     }
 
     /// Bytes taken by all daemons, without what this one has not spent.
@@ -133,8 +140,8 @@ fn present(root: &Root) -> io::Result<()> {
     Ok(())
 }
 
-/// How many daemons may hold a lump; the marks of dead ones are removed. Call it with the usage locked.
-pub(super) fn daemons(root: &Root) -> io::Result<u64> {
+/// How many other daemons may hold a lump; the marks of dead ones are removed. Call it with the usage locked.
+fn others(root: &Root) -> io::Result<u64> {
     let directory = root.top.directory("daemons")?;
     let mut alive = 0;
     for name in directory.names()? {
@@ -145,7 +152,7 @@ pub(super) fn daemons(root: &Root) -> io::Result<u64> {
             directory.remove_tree(&name)?;
         }
     }
-    Ok(alive.max(u64::from(root.presence.lock().is_some())))
+    Ok(alive - u64::from(alive > 0 && root.presence.lock().is_some()))
 }
 
 /// What an object takes on the disk.

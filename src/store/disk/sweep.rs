@@ -41,10 +41,7 @@ pub(super) fn make_room(disk: &Inner, root: &Root, wanted: u64) -> io::Result<bo
     let mut objects = scan(disk, root);
     objects.sort_unstable_by_key(|object| (object.used, object.key));
     let mut total: u64 = objects.iter().map(|object| object.bytes).sum();
-    let reserved = {
-        let _usage = Usage::open(root)?;
-        space::daemons(root)?.saturating_mul(disk.space.lump)
-    };
+    let reserved = disk.space.reserved(root)?;
     let target = target(disk, root, total, reserved, wanted)?;
     let (found, count) = (total, objects.len());
     for (index, object) in objects.iter().enumerate() {

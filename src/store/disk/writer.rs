@@ -20,7 +20,7 @@ use crate::sys::files;
 
 /// How many waiting blocks are looked through for the next one of a run.
 const SEARCHED: usize = 256;
-/// How often files that were removed under us are let go of, when there is nothing to write.
+/// How often files that were removed under us are let go of.
 const TIDY: Duration = Duration::from_secs(30);
 
 /// What is to be written.
@@ -52,7 +52,7 @@ enum Next {
     /// Consecutive blocks of one entry.
     Store(Arc<Entry>, u64, Vec<Bytes>),
     Touch(Arc<Entry>),
-    Tidy,
+    Idle,
     End,
 }
 
@@ -118,7 +118,7 @@ impl Queue {
                 return Next::End;
             }
             if self.work.wait_for(&mut pending, TIDY).timed_out() && pending.jobs.is_empty() {
-                return Next::Tidy;
+                return Next::Idle;
             }
         }
         pending.busy = true;
@@ -129,7 +129,7 @@ impl Queue {
                 Next::Store(entry, first, parts)
             }
             Some(Job::Touch(entry)) => Next::Touch(entry),
-            None => Next::Tidy,
+            None => Next::Idle,
         }
     }
 }
@@ -158,19 +158,23 @@ impl Pending {
 
 /// The writing thread; it ends when the tier is gone.
 pub(super) fn write_all(queue: &Queue, disk: &Weak<Inner>) {
+    let mut tidied = Instant::now();
     loop {
-        match queue.next() {
+        let next = queue.next();
+        if tidied.elapsed() >= TIDY
+            && let Some(disk) = disk.upgrade()
+        {
+            disk.tidy();
+            tidied = Instant::now();
+        }
+        match next {
             Next::Store(entry, first, parts) => store(&entry, first, &parts),
             Next::Touch(entry) => {
                 if let Some(handle) = &*entry.slot.read() {
                     let _ = files::touch(&handle.map);
                 }
             }
-            Next::Tidy => {
-                if let Some(disk) = disk.upgrade() {
-                    disk.tidy();
-                }
-            }
+            Next::Idle => {}
             Next::End => return,
         }
     }

@@ -177,6 +177,7 @@ fn a_thousand_damages_serve_no_wrong_byte() {
             let entry = disk.find(&id(number)).unwrap_or_else(|| panic!("round {round}: {number}, {done:?}"));
             assert_eq!(check(&entry, number, "v1"), length.div_ceil(BLOCK), "round {round}: {done:?}");
         }
+        assert!(disk.flush(LIMIT), "nothing holds it any more");
         drop(disk);
         fs::remove_dir_all(&harmed).unwrap();
     }

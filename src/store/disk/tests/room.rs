@@ -101,3 +101,20 @@ fn what_is_to_be_left_free_is() {
     let entry = store(&disk, 1, BLOCK, 0..1);
     assert!(!entry.holds(0) && disk.used().paused.unwrap().contains("min_free"));
 }
+
+#[test]
+fn what_others_have_set_aside_is_left_to_them() {
+    let dir = directory();
+    let opened = || Disk::with(sized(dir.path(), 2 * MIB), tuning()).unwrap();
+    let others: Vec<Disk> = (0..8).map(|_| opened()).collect();
+    // Each takes a lump and spends little of it.
+    (0..).zip(&others).for_each(|(number, other)| drop(store(other, number, 700, 0..1)));
+    let disk = opened();
+    for number in 100..140 {
+        store(&disk, number, BLOCK, 0..1);
+    }
+    assert!(on_disk(dir.path()) > MIB / 2, "it stores what it may");
+    // They spend the rest without looking at what is taken.
+    (10..).zip(&others).for_each(|(number, other)| drop(store(other, number, BLOCK, 0..1)));
+    assert!(on_disk(dir.path()) <= 2 * MIB, "{} bytes", on_disk(dir.path()));
+}
