@@ -40,7 +40,9 @@ impl Object {
         let Some(slot) = self.remote.fetch.spare_slot() else { return };
         let mut state = self.state.lock();
         let Some(end) = state.length.map(|length| length.div_ceil(BLOCK)) else { return };
-        if state.fate.is_some() || state.awaited.contains_key(&start) || start >= end {
+        // Where something has just failed, a guess would only fail, too.
+        let doubtful = state.fate.is_some() || state.has_failed_lately();
+        if doubtful || state.awaited.contains_key(&start) || start >= end {
             return;
         }
         let run = self.missing(&state, start..(start + window).min(end));

@@ -314,6 +314,10 @@ impl State {
         self.failed.get(&block).filter(|(when, _)| when.elapsed() < REMEMBER_FAILURE).map(|(_, error)| error)
     }
 
+    pub(super) fn has_failed_lately(&self) -> bool {
+        self.failed.values().any(|(when, _)| when.elapsed() < REMEMBER_FAILURE)
+    }
+
     /// An error that tells that this version is no more decides its fate: also "not found", once there were
     /// bytes (contract.md 4.1).
     pub(super) fn judge(&mut self, error: Error) -> Error {
