@@ -64,7 +64,7 @@ fn again(work: Work<Timed>) -> Try {
     Box::new(move |stage| {
         let mount = Mount::dcmsfs(stage, &Settings::default())?;
         work(stage, &mount.point)?;
-        on_mount(stage, &mount, &work)
+        on_mount(stage, &mount, || work(stage, &mount.point))
     })
 }
 
