@@ -144,6 +144,20 @@ fn counted(stage: &Stage, work: impl FnOnce() -> Result<Timed>) -> Result<Sample
     Ok(Sample { timed, counts: stage.service.counts()?, daemon: None })
 }
 
+fn nothing() -> Work<()> {
+    Box::new(|_, _| Ok(()))
+}
+
+/// The same work twice on one mount, after something that is not measured; the second time counts.
+fn again(before: Work<()>, work: Work<Timed>) -> Try {
+    Box::new(move |stage| {
+        let mount = Mount::dcmsfs(stage, &Settings::default())?;
+        before(stage, &mount.point)?;
+        work(stage, &mount.point)?;
+        on_mount(stage, &mount, || work(stage, &mount.point))
+    })
+}
+
 /// Work that needs no mount.
 fn plain(work: impl Fn(&Stage) -> Result<Timed> + 'static) -> Try {
     Box::new(move |stage| counted(stage, || work(stage)))

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dcms_emulator::accounts::OFFLINE_TOKEN;
 use dcms_emulator::journal::Endpoint;
 use dcms_emulator::{Network, Options};
 use reqwest::Method;
+use tokio::time::Instant;
 
 use crate::support::{Answer, Bench, ids, read};
 
