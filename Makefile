@@ -5,13 +5,17 @@ export CARGO_TARGET_DIR
 
 # Whether the demo stays mounted at the end.
 KEEP ?= 1
+# Of the benchmarks: rounds, and a part of the names of rows (all of them if empty).
+ROUNDS ?= 5
+ROWS ?=
 
-.PHONY: help demo test fmt clippy doc deb deny docs
+.PHONY: help demo test bench fmt clippy doc deb deny docs
 
 help:
 	@echo 'make demo    build dcmsfs, mount its built-in stand-in and read it with ls, cp, GDAL and xarray'
 	@echo '             it stays mounted unless KEEP= is given; MOUNTPOINT=DIR mounts there'
 	@echo 'make test    everything that a change must pass; installs what the tests need; best as root'
+	@echo 'make bench   dcmsfs beside curl, rclone, GDAL, fsspec and the local disk; ROWS=cp for some, ROUNDS=1 is quick'
 	@echo 'make fmt     format the source'
 	@echo 'make clippy  lints, for all targets; a warning is an error'
 	@echo 'make doc     documentation of the code; a warning is an error'
@@ -36,6 +40,11 @@ test:
 	else echo 'the package is not checked: that needs root and dpkg'; fi
 	tests/clients/run $(CARGO_TARGET_DIR)/debug
 	KEEP= tests/demo.sh $(CARGO_TARGET_DIR)/debug/dcmsfs
+
+bench:
+	tests/prepare.sh bench
+	cargo bench --locked --bench read_path -- --rounds $(ROUNDS) $(if $(ROWS),--only '$(ROWS)') \
+		--markdown $(CARGO_TARGET_DIR)/benchmarks.md
 
 fmt:
 	cargo fmt --all

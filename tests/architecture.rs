@@ -80,14 +80,14 @@ fn crates_are_named_behind_their_doors_only() {
 
 #[test]
 fn every_file_says_what_it_is() {
-    for folder in ["src", "mount-helper/src", "mount-helper/tests", "tests"] {
+    for folder in ["src", "mount-helper/src", "mount-helper/tests", "tests", "benches"] {
         assert_none(&without_header(&tree(folder)));
     }
 }
 
 #[test]
 fn files_are_short() {
-    for folder in ["src", "mount-helper/src", "tests/emulator/src"] {
+    for folder in ["src", "mount-helper/src", "tests/emulator/src", "benches"] {
         assert_none(&too_long(&tree(folder)));
     }
 }

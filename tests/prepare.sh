@@ -1,5 +1,5 @@
 #!/bin/sh
-# prepare.sh demo|test: installs what the demo or the tests need and is not there yet. Debian and Ubuntu; uses
+# prepare.sh demo|test|bench: installs what the demo, the tests or the benchmarks need and is not there yet. Debian and Ubuntu; uses
 # sudo only if not root. Prints nothing but what it installs.
 #
 # Everything of Python goes into TARGET/venv (and TARGET/independent), nothing into the system or the home.
@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 needed=${1:-}
 fail() { echo "prepare.sh: $*" >&2; exit 2; }
-case $needed in demo | test) ;; *) fail "usage: prepare.sh demo|test" ;; esac
+case $needed in demo | test | bench) ;; *) fail "usage: prepare.sh demo|test|bench" ;; esac
 
 # package, and the file or program that shows that it is there
 packages() {
@@ -23,7 +23,12 @@ gdal-bin gdalinfo
 python3 python3
 python3-venv :venv
 END
-    [ "$needed" = demo ] || cat <<'END'
+    [ "$needed" != bench ] || cat <<'END'
+rclone rclone
+curl curl
+util-linux unshare
+END
+    [ "$needed" != test ] || cat <<'END'
 rsync rsync
 curl curl
 procps pgrep
@@ -69,13 +74,17 @@ have=$(cd "$root" && rustc --version | cut -d ' ' -f 2)
     || fail "Rust $wanted or newer is needed, this is $have: run \`rustup update\`"
 
 mkdir -p "$target"
-if ! cmp -s "$root/tests/requirements.txt" "$target/venv/requirements.txt"; then
+# install LIST NAME: into the Python of all; NAME is where a copy of the list says that it is done.
+install() {
+    cmp -s "$root/$1" "$target/venv/$2" && return
     echo "installing Python packages into $target/venv"
-    python3 -m venv "$target/venv"
-    "$target/venv/bin/pip" install --quiet --no-input --disable-pip-version-check -r "$root/tests/requirements.txt"
+    [ -x "$target/venv/bin/pip" ] || python3 -m venv "$target/venv"
+    "$target/venv/bin/pip" install --quiet --no-input --disable-pip-version-check -r "$root/$1"
     # Copied last, so that an interrupted installation is done again.
-    cp "$root/tests/requirements.txt" "$target/venv/requirements.txt"
-fi
+    cp "$root/$1" "$target/venv/$2"
+}
+install tests/requirements.txt requirements.txt
+[ "$needed" != bench ] || install benches/read_path/requirements.txt bench-requirements.txt
 [ "$needed" = test ] || exit 0
 
 "$root/tests/independent/setup.sh" "$target/independent" >/dev/null

@@ -47,9 +47,12 @@ def hdf5_walk(source):
     import fsspec.implementations.http
     import h5py
 
+    seen = []
     begun = time.perf_counter()
     with h5py.File(opened(source)) as file:
-        file.visititems(lambda _, node: [dict(node.attrs), getattr(node, "shape", None)])
+        # What is returned would end the walk.
+        file.visititems(lambda _, node: seen.append((dict(node.attrs), getattr(node, "shape", None))))
+    assert len(seen) == 27, len(seen)
     return begun
 
 
@@ -104,7 +107,8 @@ def zarr_map(source):
 def zarr_absent(source):
     prepare()
     begun = time.perf_counter()
-    assert not dataset(source).absent[[0, 24, 48, 72], :, :].values.any()
+    # What is absent is the fill value, which xarray shows as missing.
+    assert dataset(source).absent[[0, 24, 48, 72], :, :].isnull().values.all()
     return begun
 
 
@@ -131,11 +135,15 @@ def zarr_shard(source):
 
 
 def mapped(source):
-    """One byte of every page, in order."""
+    """All bytes, in order."""
+    import numpy
+
     begun = time.perf_counter()
     with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
-        assert len(pages[::4096]) == (len(pages) + 4095) // 4096
-        size = len(pages)
+        words = numpy.frombuffer(pages, dtype=numpy.uint8)
+        assert words.max() > 0
+        size = words.nbytes
+        del words
     return begun, size
 
 

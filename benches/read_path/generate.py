@@ -135,7 +135,8 @@ def s5p(path):
                 values = generator.random(shape, dtype=np.float32)
                 variable = group.create_dataset(f"variable_{number:02}", shape, "f4", chunks=chunks, compression=1)
                 variable.attrs["units"] = "mol m-2"
-                variable.attrs["long_name"] = f"Variable {number} of the benchmark"
+                for name in range(8):
+                    variable.attrs[f"attribute_{name}"] = f"value {name} of variable {number}, as long as a usual description"
                 variable[...] = values
 
 

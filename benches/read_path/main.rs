@@ -16,6 +16,7 @@ mod job;
 mod mounts;
 mod reader;
 mod report;
+mod room;
 mod rows;
 mod service;
 
@@ -140,6 +141,7 @@ fn run(flags: &Run) -> Result<()> {
         rows.iter().for_each(|row| println!("{}: {}", row.profile.name(), row.name));
         return Ok(());
     }
+    room::enter()?;
     if cfg!(debug_assertions) && flags.program == Path::new(env!("CARGO_BIN_EXE_dcmsfs")) {
         eprintln!("this is a debug build: figures of dcmsfs mean nothing; use cargo bench");
     }
@@ -158,6 +160,7 @@ fn run(flags: &Run) -> Result<()> {
         outcomes.iter().filter(|outcome| !outcome.passed()).map(Outcome::name).collect::<Vec<&str>>();
     println!("{} rows, {} below their bar: {}", outcomes.len(), missed.len(), missed.join("; "));
     drop(stage.service);
+    room::leave(&stage.work);
     fs::remove_dir_all(&stage.work)?;
     Ok(())
 }
@@ -182,8 +185,12 @@ fn prepare(flags: &Run) -> Result<Stage> {
     let work = flags.work.clone().unwrap_or_else(std::env::temp_dir);
     let work = work.join(format!("dcmsfs-bench-{}", std::process::id()));
     fs::create_dir_all(&work)?;
+    room::furnish(&work)?;
+    // A copy that everybody may run, wherever it was built, and that no build replaces meanwhile.
+    let program = work.join("dcmsfs");
+    fs::copy(&flags.program, &program)?;
     let service = Service::start(&data)?;
-    let stage = Stage { service, data, paths, work, program: flags.program.clone(), python };
+    let stage = Stage { service, data, paths, work, program, python };
     mounts::login(&stage)?;
     Ok(stage)
 }

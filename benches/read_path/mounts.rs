@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
+use tokio::time::Instant;
 
-use crate::{Result, Stage, service};
+use crate::{Result, Stage, room, service};
 
 /// How long a mount may take to appear or to go.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -26,13 +27,13 @@ pub(crate) struct Settings {
     pub(crate) memory: &'static str,
     /// The bound of the disk cache; "0" for none.
     pub(crate) disk: &'static str,
-    /// More lines of the `[mount]` table.
-    pub(crate) mount: &'static str,
+    /// Whether it runs as an ordinary user, and so without the kernel's way past the daemon.
+    pub(crate) ordinary: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { memory: "256MiB", disk: "20GiB", mount: "" }
+        Settings { memory: "256MiB", disk: "20GiB", ordinary: false }
     }
 }
 
@@ -59,17 +60,22 @@ pub(crate) fn login(stage: &Stage) -> Result<()> {
 /// dcmsfs with a configuration in `home` and nothing of this machine's.
 fn program(stage: &Stage, home: &Path, settings: &Settings) -> Result<Command> {
     let service = &stage.service;
-    let Settings { memory, disk, mount } = settings;
-    let (url, stores, keys) = (&service.url, &service.stores, stage.work.join("credentials.toml"));
-    let (keys, cache) = (keys.display(), home.join("cache"));
+    let Settings { memory, disk, ordinary } = settings;
+    let (url, stores) = (&service.url, &service.stores);
+    let (keys, cache) = (home.join("credentials.toml"), home.join("cache"));
     let configuration = format!(
         "[cache_a]\nurl = \"{url}/stac/api\"\n[cache_b]\nurl = \"{url}/cacheb/\"\nstores = {stores}\n\
-         [identity]\nurl = \"{url}\"\n[credentials]\nfile = \"{keys}\"\nnetrc = \"\"\n\
-         [cache]\nmemory = \"{memory}\"\ndir = \"{}\"\nsize = \"{disk}\"\nmin_free = \"1MiB\"\n[mount]\n{mount}\n",
+         [identity]\nurl = \"{url}\"\n[credentials]\nfile = \"{}\"\nnetrc = \"\"\n\
+         [cache]\nmemory = \"{memory}\"\ndir = \"{}\"\nsize = \"{disk}\"\nmin_free = \"1MiB\"\n[mount]\nallow_other = {ordinary}\n",
+        keys.display(),
         cache.display()
     );
     fs::write(home.join("config.toml"), configuration)?;
-    let mut command = Command::new(&stage.program);
+    let mut command = if *ordinary {
+        room::without_privileges(&stage.program, home)?
+    } else {
+        Command::new(&stage.program)
+    };
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", home);
     Ok(command)
 }
@@ -88,6 +94,8 @@ impl Mount {
 
     fn dcmsfs_in(stage: &Stage, settings: &Settings, home: PathBuf) -> Result<Mount> {
         let point = home.join("mnt");
+        fs::create_dir_all(&point)?;
+        fs::copy(stage.work.join("login/credentials.toml"), home.join("credentials.toml"))?;
         let mut command = program(stage, &home, settings)?;
         command.arg("--config").arg(home.join("config.toml"));
         command.args(["--foreground", "--log", "warn", "--log-file"]).arg(home.join("log")).arg(&point);
@@ -128,10 +136,20 @@ impl Mount {
     }
 
     /// The most memory that the daemon had at any time, in bytes.
-    pub(crate) fn peak_memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
+    pub(crate) fn peak_memory(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
+    /// Seconds of all processors that the daemon took since it was started.
+    pub(crate) fn processor(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // After the name, which may have spaces: state is the third field, user and system time are 14 and 15.
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks = fields.map(str::parse::<u64>).sum::<std::result::Result<u64, _>>()?;
+        let second = sysconf(SysconfVar::CLK_TCK)?.ok_or("no length of a tick")?;
+        Ok(ticks as f64 / second as f64)
     }
 
     /// The directory of the mount's cache on disk.

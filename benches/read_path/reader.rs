@@ -5,11 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::Result;
 

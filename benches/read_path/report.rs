@@ -132,8 +132,12 @@ impl Outcome {
                 (format!("fewer requests than {other}"), theirs.is_none_or(|theirs| requests < theirs))
             }
             Bar::Memory(limit) => {
-                let most = self.most(|sample| sample.memory.unwrap_or(0));
+                let most = self.most(|sample| sample.daemon.map_or(0, |daemon| daemon.memory));
                 (format!("≤ {} MiB of memory", limit >> 20), most <= limit)
+            }
+            Bar::PagesOnly(others) => {
+                let more = self.most(|sample| sample.counts.requests - sample.counts.pages);
+                (format!("one request a page and at most {others} others"), more <= others)
             }
             Bar::NoProbes => {
                 let probes = self.most(|sample| sample.counts.heads + sample.counts.missing);
@@ -162,18 +166,20 @@ impl Outcome {
         }
     }
 
-    /// Requests, bytes, transfers at once and memory of a contestant.
-    fn costs(&self, name: &str) -> [String; 4] {
+    /// Requests, bytes, transfers at once, memory and processor time of a contestant.
+    fn costs(&self, name: &str) -> [String; 5] {
         let median = |value: fn(&Sample) -> f64| self.median(name, value).unwrap_or(0.0);
         let most = |value: fn(&Sample) -> u64| self.of(name).iter().map(value).max().unwrap_or(0);
         let heads = median(|sample| sample.counts.heads as f64);
         let heads = if heads > 0.0 { format!(" ({heads} HEAD)") } else { String::new() };
-        let memory = most(|sample| sample.memory.unwrap_or(0)) >> 20;
+        let memory = most(|sample| sample.daemon.map_or(0, |daemon| daemon.memory)) >> 20;
+        let processor = median(|sample| sample.daemon.map_or(0.0, |daemon| daemon.processor));
         [
             format!("{}{heads}", median(|sample| sample.counts.requests as f64)),
             amount(median(|sample| sample.counts.bytes as f64)),
             most(|sample| sample.counts.downloads.max(sample.counts.chunks)).to_string(),
             if memory > 0 { format!("{memory} MiB") } else { "–".to_owned() },
+            if memory > 0 { format!("{processor:.2} s") } else { "–".to_owned() },
         ]
     }
 
@@ -185,13 +191,13 @@ impl Outcome {
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{} [{}]\n", self.name, self.profile.name());
         for name in &self.names {
-            let [requests, bytes, peak, memory] = self.costs(name);
+            let [requests, bytes, peak, memory, processor] = self.costs(name);
             let ratio = self.ratio(name).filter(|_| *name != self.names[0]);
             let ratio = ratio.map_or(String::new(), |ratio| format!("dcmsfs is {ratio:.2} × as fast; "));
             // Writing into a string does not fail.
             let _ = writeln!(
                 text,
-                "  {name}: {}; {ratio}{requests} requests, {bytes}, {peak} at once, memory {memory}",
+                "  {name}: {}; {ratio}{requests} requests, {bytes}, {peak} at once, memory {memory}, processor {processor}",
                 self.figure(name)
             );
         }
@@ -248,8 +254,8 @@ pub(crate) fn head(rounds: usize, python: &Path) -> String {
 
 /// The table.
 pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
-    let mut text = "| work | network | dcmsfs | others | dcmsfs is × as fast | at least | reached | requests | bytes | at once | memory |\n\
-        |---|---|---|---|---|---|---|---|---|---|---|\n"
+    let mut text = "| work | network | dcmsfs | others | dcmsfs is × as fast | at least | reached | requests | bytes | at once | memory | processor |\n\
+        |---|---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for outcome in outcomes {
         let ours = outcome.names[0];
@@ -257,7 +263,7 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
         let list = |one: &dyn Fn(&str) -> String| {
             others.iter().map(|name| one(name)).collect::<Vec<String>>().join("<br>")
         };
-        let [requests, bytes, peak, memory] = outcome.costs(ours);
+        let [requests, bytes, peak, memory, processor] = outcome.costs(ours);
         let theirs = |at: usize| list(&|name| format!("{name} {}", outcome.costs(name)[at]));
         let with = |mine: String, theirs: String| {
             if theirs.is_empty() { mine } else { format!("{mine}<br>{theirs}") }
@@ -267,7 +273,7 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
         let reached = verdicts.iter().map(|(_, passed)| if *passed { "yes" } else { "**no**" });
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {bars} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {bars} | {} | {} | {} | {} | {} | {} |",
             outcome.name,
             outcome.profile.name(),
             outcome.figure(ours),
@@ -278,6 +284,7 @@ pub(crate) fn markdown(outcomes: &[Outcome]) -> String {
             with(bytes, theirs(1)),
             with(peak, theirs(2)),
             with(memory, theirs(3)),
+            with(processor, theirs(4)),
         );
     }
     text

@@ -151,10 +151,11 @@ impl Service {
         let day = product.split('_').find(|part| part.len() == 15 && part.as_bytes()[8] == b'T');
         let day =
             day.map_or("2024/07/01".to_owned(), |day| format!("{}/{}/{}", &day[..4], &day[4..6], &day[6..8]));
-        let rest = if collection == "SENTINEL-5P" {
-            rest.split_once('/').map_or("", |(_, file)| file)
-        } else {
-            rest
+        // Products of one file have no folder.
+        let rest = match rest.split_once('/') {
+            _ if collection != "SENTINEL-5P" => rest,
+            Some((_, file)) => file,
+            None => return format!("{}/plain/{collection}/{day}", self.url),
         };
         format!("{}/plain/{collection}/{day}/{rest}", self.url)
     }

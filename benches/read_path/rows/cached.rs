@@ -2,6 +2,8 @@
 //! reads at random places.
 
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::transfer::read;
 use super::{Bar, Row, Try, Unit, Work, known, local, on, on_mount, ours, plain, rclone, shown};
@@ -11,6 +13,8 @@ use crate::service::Profile;
 use crate::{Result, Stage};
 
 const LARGE: &str = "large";
+/// What is read may be written to the disk a little later.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// A way of reading: its name, what of it counts, and the bars for passthrough and for the page cache.
 struct Way {
@@ -64,16 +68,12 @@ fn ways() -> [Way; 5] {
     ]
 }
 
-/// Without the kernel's way past the daemon.
-const NO_PASSTHROUGH: &str = "";
-
 pub(super) fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for kind in [0, 1] {
         for way in ways() {
             let how = way.how;
-            let settings =
-                Settings { mount: if kind == 0 { "" } else { NO_PASSTHROUGH }, ..Settings::default() };
+            let settings = Settings { ordinary: kind == 1, ..Settings::default() };
             let row = Row::new(way.names[kind], Profile::None, way.unit)
                 .add(
                     "dcmsfs",
@@ -103,6 +103,7 @@ impl How {
 /// Reads the file completely, and again, so that an opening after it is complete has happened.
 fn twice(_: &Stage, path: &Path) -> Result<()> {
     read(path)?;
+    thread::sleep(SETTLE);
     read(path).map(drop)
 }
 
@@ -121,15 +122,16 @@ fn cold_local(stage: &Stage, how: How) -> Result<Timed> {
 /// From the disk cache: a new daemon, and no page of the mount or of the cache in memory.
 fn dropped() -> [Row; 2] {
     let work = |how: How| -> Try {
-        let settings = Settings { mount: NO_PASSTHROUGH, ..Settings::default() };
+        let settings = Settings { ordinary: true, ..Settings::default() };
         let work: Work<Timed> = on(LARGE, move |stage, path| how.read(stage, path));
         Box::new(move |stage| {
             let mount = Mount::dcmsfs(stage, &settings)?;
             read(&shown(stage, &mount.point, LARGE))?;
+            thread::sleep(SETTLE);
             let mount = mount.again(stage, &settings)?;
             known(LARGE)(stage, &mount.point)?;
             job::drop_pages(&[&shown(stage, &mount.point, LARGE), &mount.cache()])?;
-            on_mount(stage, &mount, &work)
+            on_mount(stage, &mount, || work(stage, &mount.point))
         })
     };
     let row = |name, unit, how: How, bar| {

@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{Bar, Row, Try, Unit, Work, known, on, on_mount, ours, plain, rclone};
+use super::{Bar, Row, Unit, again, known, local, on, ours, plain, rclone};
 use crate::job::{self, Timed};
-use crate::mounts::{Mount, Settings};
+use crate::mounts::Settings;
 use crate::service::Profile;
 use crate::{Result, Stage};
 
 /// A window over four tiles, by gdal_translate.
 const WINDOW: &[&str] = &["-srcwin", "3600", "3600", "1024", "1024"];
+/// Two blocks wide and three high: three runs of bytes.
+const COG_WINDOW: &[&str] = &["-srcwin", "3584", "3600", "1024", "1024"];
 /// A sixteenth of the size.
 const OVERVIEW: &[&str] = &["-outsize", "686", "686"];
 
@@ -27,6 +29,7 @@ pub(super) fn rows() -> Vec<Row> {
             )
             .add("vsicurl", plain(move |stage| translate(stage, Path::new(&vsicurl(stage, file)), arguments)))
             .add("rclone", rclone(file, move |stage, path| translate(stage, path, arguments)))
+            .add("ext4", plain(move |stage| translate(stage, &local(stage, file), arguments)))
     };
     let python = |name, file, command: &'static str| {
         Row::new(name, Profile::Wan, Unit::Seconds)
@@ -40,6 +43,7 @@ pub(super) fn rows() -> Vec<Row> {
             )
             .add("vsicurl", plain(move |stage| client(stage, command, Path::new(&vsicurl(stage, file)))))
             .add("rclone", rclone(file, move |stage, path| client(stage, command, path)))
+            .add("ext4", plain(move |stage| client(stage, command, &local(stage, file))))
     };
     let hdf5 = |name, command: &'static str| {
         Row::new(name, Profile::Wan, Unit::Seconds)
@@ -58,18 +62,19 @@ pub(super) fn rows() -> Vec<Row> {
                 }),
             )
             .add("rclone", rclone("s5p", move |stage, path| client(stage, command, path)))
+            .add("ext4", plain(move |stage| client(stage, command, &local(stage, "s5p"))))
     };
     vec![
         gdal("JP2 window, system's GDAL", "jp2", WINDOW).bar(Bar::Seconds(2.2)).bar(Bar::NoProbes),
         Row::new("JP2 window, another program again", Profile::Wan, Unit::Seconds)
-            .add("dcmsfs", again("jp2", on("jp2", |stage, path| translate(stage, path, WINDOW))))
+            .add("dcmsfs", again(known("jp2"), on("jp2", |stage, path| translate(stage, path, WINDOW))))
             .bar(Bar::Requests(0)),
         python("JP2 window, rasterio, TLM", "jp2_tlm", "raster-window")
             .bar(Bar::Seconds(1.2))
             .bar(Bar::NoProbes),
         gdal("JP2 overview, system's GDAL", "jp2", OVERVIEW).bar(Bar::Seconds(1.6)),
         python("JP2 overview, rasterio, TLM", "jp2_tlm", "raster-overview").bar(Bar::Seconds(1.6)),
-        gdal("COG window, system's GDAL", "cog", WINDOW)
+        gdal("COG window, system's GDAL", "cog", COG_WINDOW)
             .bar(Bar::Seconds(0.7))
             .bar(Bar::Bytes(5_000_000))
             .bar(Bar::NoProbes),
@@ -77,16 +82,6 @@ pub(super) fn rows() -> Vec<Row> {
         hdf5("HDF5 walk", "hdf5-walk").bar(Bar::Seconds(1.2)).bar(Bar::Bytes(5_000_000)),
         hdf5("HDF5 slice", "hdf5-slice"),
     ]
-}
-
-/// The same work twice on one mount; the second counts.
-fn again(name: &'static str, work: Work<Timed>) -> Try {
-    Box::new(move |stage| {
-        let mount = Mount::dcmsfs(stage, &Settings::default())?;
-        known(name)(stage, &mount.point)?;
-        work(stage, &mount.point)?;
-        on_mount(stage, &mount, &work)
-    })
 }
 
 fn vsicurl(stage: &Stage, name: &str) -> String {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{Bar, Row, Sample, Try, Unit, counted, known, local, on, ours, plain, rclone, services, size};
+use super::{Bar, Row, Sample, Try, Unit, known, local, on, on_mount, ours, plain, rclone, services, size};
 use crate::job::{self, Timed};
 use crate::mounts::{Mount, Settings};
 use crate::service::Profile;
@@ -115,9 +115,7 @@ fn product(stage: &Stage) -> Result<Timed> {
 fn whole_rclone() -> Try {
     Box::new(|stage| {
         let mount = Mount::rclone(stage, stage.path("safe"))?;
-        let mut sample = counted(stage, || copy_tree(stage, &mount.point))?;
-        sample.memory = mount.peak_memory();
-        Ok(sample)
+        on_mount(stage, &mount, || copy_tree(stage, &mount.point))
     })
 }
 

@@ -94,6 +94,13 @@ impl Catalogue {
         Some((scene.path(&file.path), file.content.clone(), file.media))
     }
 
+    /// The same of all products of a collection, if they are listed and not computed.
+    pub(crate) fn listed_paths(&self, collection: &str) -> Vec<(String, u64)> {
+        let Some(found) = self.collection(collection) else { return Vec::new() };
+        let Series::Listed(scenes) = &found.series else { return Vec::new() };
+        scenes.iter().flat_map(|scene| self.paths(collection, &scene.id)).collect()
+    }
+
     /// The canonical paths and sizes of a product's files.
     pub(crate) fn paths(&self, collection: &str, id: &str) -> Vec<(String, u64)> {
         let Some(collection) = self.collection(collection) else { return Vec::new() };

@@ -160,12 +160,15 @@ pub(crate) fn find(catalogue: &Catalogue, path: &str) -> Option<(String, Content
     catalogue.file(path.strip_prefix("eodata/").unwrap_or(path))
 }
 
-/// A page that names what is in a folder of a product.
+/// A page that names what is in a folder of a product, or of a day of listed products.
 fn index(catalogue: &Catalogue, path: &str) -> Option<Reply> {
     let folder = path.strip_suffix('/')?;
     let mut parts = folder.split('/');
-    let (collection, product) = (parts.next()?, parts.nth(3)?);
-    let files = catalogue.paths(collection, product);
+    let (collection, product) = (parts.next()?, parts.nth(3));
+    let files = match product {
+        Some(product) => catalogue.paths(collection, product),
+        None => catalogue.listed_paths(collection),
+    };
     let below = |(file, _): &(String, u64)| {
         let rest = file.strip_prefix(path)?;
         Some(rest.find('/').map_or(rest, |end| &rest[..=end]).to_owned())

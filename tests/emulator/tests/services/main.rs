@@ -4,6 +4,7 @@
 
 mod download;
 mod faults;
+mod files;
 mod login;
 mod search;
 mod support;
