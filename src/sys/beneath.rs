@@ -25,6 +25,8 @@ pub enum Access {
     Read,
     /// To read and write what is there.
     Write,
+    /// To write what is there past the page cache; not every file system can (`EINVAL`).
+    Direct,
     /// To read and write; made if missing, mode 0600.
     Make,
     /// To read and write a new file, mode 0600; it must not exist.
@@ -76,6 +78,7 @@ impl Directory {
         let (flags, mode) = match access {
             Access::Read => (OFlag::O_RDONLY, Mode::empty()),
             Access::Write => (OFlag::O_RDWR, Mode::empty()),
+            Access::Direct => (OFlag::O_WRONLY | OFlag::O_DIRECT, Mode::empty()),
             Access::Make => (OFlag::O_RDWR | OFlag::O_CREAT, Mode::S_IRUSR | Mode::S_IWUSR),
             Access::New => (OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL, Mode::S_IRUSR | Mode::S_IWUSR),
         };

@@ -74,6 +74,31 @@ pub fn write_all(file: &File, parts: &[&[u8]], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// What files opened with `O_DIRECT` are written in: addresses, offsets and lengths are multiples of it (open(2);
+/// no file system asks for more than a page).
+pub const DIRECT: usize = 4096;
+
+/// A buffer that files can be written from past the page cache.
+#[derive(Default)]
+pub struct Aligned(Vec<u8>);
+
+impl Aligned {
+    /// The bytes of all `parts`, one behind the other, at an address that is a multiple of [`DIRECT`].
+    pub fn gather(&mut self, parts: &[&[u8]]) -> &[u8] {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if self.0.len() < length + DIRECT {
+            self.0 = vec![0; length + DIRECT];
+        }
+        let start = self.0.as_ptr().align_offset(DIRECT).min(DIRECT);
+        let mut at = start;
+        for part in parts {
+            self.0[at..at + part.len()].copy_from_slice(part);
+            at += part.len();
+        }
+        &self.0[start..at]
+    }
+}
+
 /// Makes a hole: the bytes there are zero from now on and take no room.
 ///
 /// # Errors

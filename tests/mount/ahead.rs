@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use dcms_emulator::journal::Endpoint;
 
-use super::harness::{Bench, LIMIT, Mount, Sample, Setup, assert_same, output_of, read, within};
+use super::harness::{Bench, LIMIT, Mount, Sample, Setup, assert_same, output_of, read, until, within};
+use super::sys::attribute;
 
 fn bench(shrink: u64) -> (Bench, Mount, Sample) {
     let bench = Setup::synthetic(shrink).bench();
@@ -156,6 +157,25 @@ fn mount_a_restart_keeps_what_was_read() {
         assert_same(&read(&sample.path).unwrap(), &expected, round);
     }
     assert_eq!(bench.downloads(), 0);
+    mount.end();
+}
+
+/// 7.1: attributes tell how much of a file is on disk.
+#[test]
+fn mount_attributes_tell_what_is_on_disk() {
+    let (bench, mount, sample) = bench(20);
+    let told = move |path: &Path| {
+        let path = path.to_owned();
+        within(LIMIT, "attributes", move || {
+            let text = |name| String::from_utf8(attribute(&path, name).unwrap()).unwrap();
+            (text("user.dcmsfs.cached_bytes"), text("user.dcmsfs.complete"))
+        })
+    };
+    assert_eq!(told(&sample.path), ("0".into(), "false".into()));
+    read(&sample.path).unwrap();
+    until("all of it is on disk", || told(&sample.path).1 == "true");
+    assert_eq!(told(&sample.path).0, sample.size.to_string());
+    drop(bench);
     mount.end();
 }
 

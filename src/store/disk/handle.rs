@@ -1,22 +1,33 @@
 //! The two open files of an object.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use crate::store::BLOCK;
 use crate::store::disk::bits::Bits;
 use crate::store::disk::format::{self, Block, ENTRY, Identity, Key, LAST_ORDER, MARK};
 use crate::store::disk::root::Root;
 use crate::sys::beneath::{self, Access};
-use crate::sys::files::{self, Trouble, Wait, trouble};
+use crate::sys::files::{self, Aligned, DIRECT, Trouble, Wait, trouble};
+
+thread_local! {
+    /// Of the one thread that writes.
+    static BUFFER: RefCell<Aligned> = RefCell::default();
+}
 
 /// The open files, and what is known of them for as long as they are open. While they are, no other process makes
 /// holes in them; so what was checked stays good.
 pub(super) struct Handle {
     pub(super) data: File,
+    /// The data file once more, to write past the page cache. What is read again soon is in memory, or in the
+    /// kernel's pages of the mount; one copy more would only cost time and push other things out.
+    direct: Mutex<Option<File>>,
     pub(super) map: File,
     /// Where the entries begin in the map.
     table: u64,
@@ -81,8 +92,12 @@ impl Handle {
             return Err(Closed::Damaged);
         }
         root.share(&data)?;
+        let direct = (data_writable && identity.length >= BLOCK)
+            .then(|| object.file("data", Access::Direct).ok())
+            .flatten();
         let handle = Self {
             data,
+            direct: Mutex::new(direct),
             map,
             table: header.table,
             trusted: Bits::new(blocks),
@@ -119,10 +134,32 @@ impl Handle {
     /// Writes consecutive blocks, then their entries.
     pub(super) fn write(&self, key: &Key, first: u64, parts: &[&[u8]]) -> io::Result<()> {
         let order = self.order.fetch_add(1, Ordering::AcqRel).min(LAST_ORDER);
-        files::write_all(&self.data, parts, first * BLOCK)?;
+        self.write_data(parts, first * BLOCK)?;
         let sums = (first..).zip(parts).map(|(block, part)| format::sum(key, block, part));
         let entries: Vec<[u8; 8]> = sums.map(|sum| Block { sum, order }.to_bytes()).collect();
         files::write_all(&self.map, &[entries.as_flattened()], self.table + first * ENTRY)
+    }
+
+    fn write_data(&self, parts: &[&[u8]], offset: u64) -> io::Result<()> {
+        let whole = parts.iter().take_while(|part| part.len().is_multiple_of(DIRECT)).count();
+        let (whole, rest) = parts.split_at(whole);
+        let length: usize = whole.iter().map(|part| part.len()).sum();
+        let mut direct = self.direct.lock();
+        let written = match &*direct {
+            Some(file) if length > 0 => BUFFER.with_borrow_mut(|buffer| {
+                files::write_all(file, &[buffer.gather(whole)], offset).map(|()| true)
+            }),
+            _ => Ok(false),
+        };
+        match written {
+            Ok(true) if rest.is_empty() => return Ok(()),
+            Ok(true) => return files::write_all(&self.data, rest, offset + length as u64),
+            Ok(false) => {}
+            Err(error) if trouble(&error) != Trouble::Odd => return Err(error),
+            // The file system takes no such writes after all.
+            Err(_) => *direct = None,
+        }
+        files::write_all(&self.data, parts, offset)
     }
 
     /// Says in the map that the block is not stored.
@@ -136,6 +173,7 @@ impl Handle {
         if entries.chunks_exact(8).filter_map(Block::from_bytes).count() as u64 != blocks {
             return Ok(());
         }
+        *self.direct.lock() = None;
         self.data.sync_data()?;
         files::make_read_only(&self.data)?;
         files::write_all(&self.map, &[blake3::hash(&entries).as_bytes()], MARK)?;
