@@ -92,11 +92,13 @@ pub struct Remote {
 /// Blocks to get hold of, as the reader decided.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// Blocks that one request should bring: those of the read, and more when reads run on.
+    /// Blocks to fetch: those of the read, and more when reads run on.
     pub fetch: Range<u64>,
     /// How many blocks more should be there or on their way behind those, twice over; they are asked for
     /// only when a slot is free.
     pub ahead: u64,
+    /// The reads are likely to go on: a request may ask for more than `fetch`, and be broken off if they do not.
+    pub runs_on: bool,
     /// Of the run that the read belongs to: up to here all blocks have been asked for.
     pub frontier: Arc<AtomicU64>,
 }
@@ -314,7 +316,7 @@ impl Store {
 
     /// Bytes that may be fetched ahead of a reader who is not seen to wait for them.
     pub fn ahead_budget(&self) -> u64 {
-        self.0.shared.memory.capacity() / 4
+        self.0.shared.memory.capacity() / 3
     }
 
     /// Begins to fetch what is missing of the first `most` bytes of `remote`, if a slot is free.

@@ -28,24 +28,32 @@ const COPY_WINDOW: u64 = LONG + COPY;
 const HEADERS: u64 = 4 * 1024 * 1024;
 /// A file of at most so many bytes comes in one go.
 const SMALL: u64 = 256 * 1024;
-/// A tile header is read in at most so many bytes, and the next one lies at most so far behind it.
-const TILE_HEADER: u64 = 64 * 1024;
+/// Of each tile at most so many bytes are read before the next one, which lies at most so far behind: its header,
+/// or its lowest resolutions.
+const TILE_PART: u64 = 512 * 1024;
 const TILE: u64 = 8 * 1024 * 1024;
-/// So many tile headers read in a row: all of them will be (read-path.md 1.1).
-const TILE_HEADERS: u32 = 3;
+/// So many tiles touched in a row: all of them will be (read-path.md 1.1).
+const TILES: u32 = 3;
+/// So many places jumped to: an overview, which reads all tiles, in whatever order its threads come to them.
+const PLACES: usize = 6;
+const PLACE: u64 = 1024 * 1024;
 
 /// The runs of reads in one file, most recent first.
 #[derive(Debug, Default)]
 pub struct Cursors {
     runs: Vec<Run>,
-    /// Tile headers that were jumped to in a row.
-    tile_headers: u32,
+    /// Tiles that were jumped to in a row.
+    tiles: u32,
+    /// Places that were jumped to, at most [`PLACES`].
+    places: Vec<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Run {
     start: u64,
     end: u64,
+    /// It began at offset 0 as a copy does.
+    copied: bool,
     frontier: Arc<AtomicU64>,
 }
 
@@ -54,14 +62,14 @@ impl Cursors {
     pub fn plan(&mut self, range: ByteRange, length: u64, format: Format) -> Plan {
         let run = self.follow(range);
         let blocks = covering(range);
-        let window = if length <= SMALL || (format == Format::Jpeg2000 && self.walks_tiles()) {
-            length
-        } else {
-            window(&run, range, format)
-        };
+        let whole = length <= SMALL || (format == Format::Jpeg2000 && self.walks_tiles());
+        let window = if whole { length } else { window(&run, range, format) };
         let left = length.div_ceil(BLOCK).saturating_sub(blocks.end);
         let window = window.div_ceil(BLOCK).min(left);
-        Plan { fetch: blocks.start..blocks.end + window, ahead: window, frontier: run.frontier }
+        let runs_on = whole || (run.copied && !opens_scattered(&run, format)) || run.length() >= HEADERS;
+        // Among scattered pieces nothing is asked for on the side before a run is long.
+        let ahead = if format == Format::Scattered && run.length() < LONG { 0 } else { window };
+        Plan { fetch: blocks.start..blocks.end + window, ahead, runs_on, frontier: run.frontier }
     }
 
     /// Whether one run goes from the first to the last of `length` bytes.
@@ -70,9 +78,10 @@ impl Cursors {
     }
 
     /// OpenJPEG before 2.5.3 walks all tile headers of a file before it decodes a window: some 120 jumps,
-    /// evenly spaced. One request each would cost a round trip each; the whole file costs less.
+    /// evenly spaced. An overview reads all tiles. One request each would cost a round trip each; the whole file
+    /// costs less.
     fn walks_tiles(&self) -> bool {
-        self.tile_headers >= TILE_HEADERS
+        self.tiles >= TILES || self.places.len() >= PLACES
     }
 
     fn follow(&mut self, range: ByteRange) -> Run {
@@ -82,11 +91,12 @@ impl Cursors {
         let run = match self.runs.iter().position(continues) {
             Some(index) => {
                 let run = self.runs.remove(index);
-                Run { start: run.start.min(range.start), end: run.end.max(range.end), ..run }
+                let copied = run.copied || copies(range);
+                Run { start: run.start.min(range.start), end: run.end.max(range.end), copied, ..run }
             }
             None => {
                 self.note_jump(range);
-                Run { start: range.start, end: range.end, ..Run::default() }
+                Run { start: range.start, end: range.end, copied: copies(range), ..Run::default() }
             }
         };
         self.runs.truncate(CURSORS - 1);
@@ -95,34 +105,50 @@ impl Cursors {
     }
 
     fn note_jump(&mut self, range: ByteRange) {
+        let place = range.start / PLACE;
+        if self.places.len() < PLACES && !self.places.contains(&place) {
+            self.places.push(place);
+        }
         let Some(last) = self.runs.first() else { return };
-        let short = last.end - last.start <= TILE_HEADER && range.len() <= TILE_HEADER;
+        let short = last.length() <= TILE_PART && range.len() <= TILE_PART;
         let forward = range.start > last.end && range.start - last.end <= TILE;
         if short && forward {
-            self.tile_headers += 1;
+            self.tiles += 1;
         } else if !self.walks_tiles() {
-            self.tile_headers = 0;
+            self.tiles = 0;
         }
     }
 }
 
+impl Run {
+    fn length(&self) -> u64 {
+        self.end - self.start
+    }
+}
+
+/// Whether a copy begins with this read.
+fn copies(range: ByteRange) -> bool {
+    range.start == 0 && range.len() >= COPY
+}
+
 /// Bytes to fetch behind a read.
 fn window(run: &Run, range: ByteRange, format: Format) -> u64 {
-    let length = run.end - run.start;
-    let copied = run.start == 0 && (range.len() >= COPY || length >= COPY);
-    let grown = match length {
+    let grown = match run.length() {
         // One read is no run, however long: it may be the kernel's own read-ahead.
         _ if (run.start, run.end) == (range.start, range.end) => 0,
         ..PROVEN => 0,
-        PROVEN..LONG => length,
-        _ => length.saturating_mul(4),
+        PROVEN..LONG if format == Format::Scattered => run.length() / 2,
+        PROVEN..LONG => run.length(),
+        HEADERS.. if run.copied => u64::MAX,
+        length => length.saturating_mul(4),
     };
-    let window = if copied { grown.max(COPY_WINDOW) } else { grown };
-    if format == Format::Scattered && run.start == 0 && run.end <= HEADERS {
-        window.min(HEADERS - run.end)
-    } else {
-        window
-    }
+    let window = if run.copied { grown.max(COPY_WINDOW) } else { grown };
+    if opens_scattered(run, format) { window.min(HEADERS - run.end) } else { window }
+}
+
+/// Whether a run is still among the headers of a file whose data lies anywhere.
+fn opens_scattered(run: &Run, format: Format) -> bool {
+    format == Format::Scattered && run.start == 0 && run.end <= HEADERS
 }
 
 #[cfg(test)]
@@ -181,7 +207,7 @@ mod tests {
     #[test]
     fn a_copy_is_seen_at_its_first_read_and_a_look_at_the_header_is_none() {
         let plan = read(&mut Cursors::default(), 0, 128 * K);
-        assert_eq!(fetched(&plan), (COPY + COPY_WINDOW) / BLOCK);
+        assert_eq!((fetched(&plan), plan.runs_on), ((COPY + COPY_WINDOW) / BLOCK, true));
         assert_eq!(fetched(&read(&mut Cursors::default(), 0, 16 * K)), 1);
     }
 
@@ -194,11 +220,11 @@ mod tests {
         };
         let most = (0..32).map(|n| read(n).fetch.end).max();
         assert_eq!(most, Some(HEADERS / BLOCK));
-        assert!((32..40).map(read).any(|plan| plan.fetch.end > 2 * HEADERS / BLOCK));
+        assert!((32..40).map(read).any(|plan| plan.runs_on && plan.fetch.end > 2 * HEADERS / BLOCK));
     }
 
     #[test]
-    fn a_walk_over_tile_headers_wants_the_whole_file_in_one_format_only() {
+    fn a_walk_over_tiles_wants_the_whole_file_in_one_format_only() {
         let length = 88 * K * K;
         for (format, whole) in [(Format::Jpeg2000, true), (Format::Other, false)] {
             let mut cursors = Cursors::default();
@@ -209,6 +235,16 @@ mod tests {
             let last = (0..10).map(|n| read(n * 770 * K)).last();
             assert_eq!(last.map(|plan| plan.fetch.end == length / BLOCK), Some(whole));
         }
+    }
+
+    #[test]
+    fn an_overview_wants_the_whole_file_whatever_its_threads_read_first() {
+        let length = 88 * K * K;
+        let mut cursors = Cursors::default();
+        let mut read = |start| cursors.plan(ByteRange::new(start, start + 700 * K), length, Format::Jpeg2000);
+        let tiles = [8, 24, 0, 50, 16].map(|tile| read(tile * K * K).runs_on);
+        assert_eq!(tiles, [false; 5]);
+        assert!(read(33 * K * K).runs_on);
     }
 
     #[test]

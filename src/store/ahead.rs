@@ -11,20 +11,34 @@ use crate::store::{BLOCK, Begun, Plan};
 /// From so many missing blocks on, the end of a file is divided between two transfers.
 const DIVIDED: u64 = 16;
 
+/// Two transfers of each reader bring at most a third of the memory.
+const SHARE: u64 = 6;
+
 impl Object {
     /// Where a transfer for `plan` ends that begins at `from`: within this reader's share of the memory, and
-    /// at the middle of what is left of the file if another transfer can bring the other half meanwhile.
+    /// at the middle of what is left of the file if another transfer may bring the other half meanwhile.
     pub(super) fn fetch_end(&self, from: u64, plan: &Plan, length: u64) -> u64 {
         let end = length.div_ceil(BLOCK);
-        let wanted = plan.fetch.end.min(from + self.share()).max(from + 1).min(end);
-        let left = end.saturating_sub(from);
-        let divides = wanted == end && left >= DIVIDED && plan.ahead > 0 && self.may_read_ahead();
-        if divides { from + left.div_ceil(2) } else { wanted }
+        let (share, left) = (self.share(), end.saturating_sub(from));
+        let (running, slots) = self.remote.fetch.slots();
+        let alone = running + 1 >= slots;
+        match plan.runs_on && !self.streams() {
+            true if alone => end.min(from + 2 * share),
+            // The other one begins later where it is not known yet whether there are parts.
+            true if left >= DIVIDED && self.remote.fetch.ranges().is_none() => {
+                from + (left * 9 / 16).min(2 * share)
+            }
+            true if left >= DIVIDED => from + left.div_ceil(2).min(share),
+            true => end,
+            false => plan.fetch.end.min(from + share).max(from + 1).min(end),
+        }
     }
 
     /// Sees to it that the blocks behind `read` are there or on their way, if a slot is free.
     pub(super) fn read_ahead(self: &Arc<Self>, read: &Range<u64>, plan: &Plan) {
-        let window = plan.ahead.min(self.share());
+        self.reaches(plan.fetch.end);
+        let share = self.share();
+        let window = if plan.runs_on && plan.ahead > 0 { share } else { plan.ahead.min(share) };
         // Most hits end here: most of the window is still asked for, or no slot is free.
         let asked = plan.frontier.load(Ordering::Acquire);
         let covered = read.end + window + window / 2 <= asked && asked <= read.end + 4 * window;
@@ -53,6 +67,7 @@ impl Object {
     /// Begins to fetch what is missing of the first `most` bytes, if a slot is free.
     pub(super) fn begin(self: &Arc<Self>, most: u64) -> Begun {
         let blocks = most.div_ceil(BLOCK);
+        self.reaches(blocks);
         loop {
             let length = self.known_length();
             // Of a file of unknown length the first blocks will tell.
@@ -78,11 +93,10 @@ impl Object {
         }
     }
 
-    /// Blocks that one reader may have on their way in one transfer: two such of each reader fit in half of
-    /// the memory.
+    /// Blocks that one reader may have on their way in one transfer.
     fn share(&self) -> u64 {
         let active = self.shared.active.load(Ordering::Acquire).max(1) as u64;
-        (self.shared.memory.capacity() / 4 / active / BLOCK).max(1)
+        (self.shared.memory.capacity() / SHARE / active / BLOCK).max(1)
     }
 
     /// A server that may give no parts is not asked for two at once: each would be the whole file.

@@ -16,6 +16,9 @@ use crate::store::claim::{Awaited, Carrier, Claimed, Waiter};
 use crate::store::flight::{End, Flight};
 use crate::store::object::{Object, Promise, REMEMBER_FAILURE, State, Stream};
 
+/// So many blocks are brought again rather than asked for around.
+const FEW: u64 = 16;
+
 /// Why a block is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
@@ -54,11 +57,20 @@ impl Object {
         }
     }
 
-    /// The first of `blocks` and those behind it up to one that is there or on its way.
+    /// The first of `blocks` and those behind it up to one that is on its way, or to more than a few that are
+    /// here: a second request would cost more than to bring those few again.
     pub(super) fn missing(&self, state: &State, blocks: Range<u64>) -> Range<u64> {
-        let known = |block: &u64| state.awaited.contains_key(block) || self.is_here(*block);
-        let end = (blocks.start + 1..blocks.end).find(known).unwrap_or(blocks.end.max(blocks.start + 1));
-        blocks.start..end
+        let start = blocks.start;
+        let mut end = start + 1;
+        for block in end..blocks.end {
+            if state.awaited.contains_key(&block) || block - end > ((end - start) / 4).min(FEW) {
+                break;
+            }
+            if !self.is_here(block) {
+                end = block + 1;
+            }
+        }
+        start..end
     }
 
     /// Whether the block is in memory or on disk.
@@ -111,7 +123,7 @@ impl Object {
                 carrier
             }
         };
-        for block in run {
+        for block in run.clone().filter(|block| *block == run.start || !self.is_here(*block)) {
             let promise = Promise { awaited: Arc::default(), carrier: Arc::clone(&carrier) };
             state.awaited.insert(block, promise);
         }

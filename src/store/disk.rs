@@ -238,7 +238,7 @@ impl Disk {
 
     /// Whether so much waits to be written that more may soon be dropped.
     pub fn is_behind(&self) -> bool {
-        self.0.queue.is_half_full()
+        self.0.queue.is_nearly_full()
     }
 
     /// Waits until what was handed over is written; `false` when that takes longer than `limit`. For an orderly

@@ -30,6 +30,9 @@ const BLOCK_LIMIT: Duration = Duration::from_secs(60);
 /// How long a transfer that nobody reads from holds its slot.
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 const STREAM_PATIENCE: Duration = Duration::from_secs(10);
+const READER_PATIENCE: Duration = Duration::from_secs(1);
+/// Blocks that a transfer brings in any case: a connection is slow at first.
+const FIRST: u64 = 16;
 /// How long a transfer that nobody waits for lets the disk catch up, for each piece.
 const DISK_PATIENCE: Duration = Duration::from_millis(20);
 /// After so many bytes a transfer gives way to another that is waited for, even if it is waited for itself.
@@ -64,6 +67,8 @@ pub(super) struct Flight {
     /// The block being put together, its number, and the next byte in the object.
     partial: BytesMut,
     block: u64,
+    /// The block that it began with.
+    first: u64,
     /// Checksum of a stream's bytes from 0 to the next byte.
     passed: u32,
     streaming: bool,
@@ -92,7 +97,19 @@ impl Flight {
         let streaming = asked.is_none();
         let partial = BytesMut::new();
         let deadline = Instant::now() + BLOCK_LIMIT;
-        Self { object, carrier, asked, probe, partial, block, passed: 0, streaming, deadline, settled: false }
+        Self {
+            object,
+            carrier,
+            asked,
+            probe,
+            partial,
+            block,
+            first: block,
+            passed: 0,
+            streaming,
+            deadline,
+            settled: false,
+        }
     }
 
     /// Brings what was asked for, and settles everything that was promised.
@@ -318,6 +335,12 @@ impl Flight {
                 return None;
             }
             self.wait_for_interest(PROBE_PATIENCE, None).await
+        } else if !self.streaming {
+            // The request asked for more than the reads so far are worth.
+            if self.carrier.is_awaited() || self.block < object.reach().max(self.first + FIRST) {
+                return None;
+            }
+            self.wait_for_interest(READER_PATIENCE, wanted).await
         } else {
             let window = object.shared.memory.capacity() / 2;
             let fits = object.known_length().is_some_and(|length| length <= window);

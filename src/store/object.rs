@@ -43,6 +43,8 @@ pub struct Object {
     wanted: AtomicU64,
     /// Rung when that changes: a transfer may be holding back.
     interest: Notify,
+    /// Up to this block there is something to be fetched for its readers.
+    reach: AtomicU64,
     /// Reads so far, and whether nobody has it open any more.
     reads: AtomicU64,
     left: AtomicBool,
@@ -108,6 +110,7 @@ impl Object {
             news: Notify::new(),
             wanted: AtomicU64::new(NOBODY),
             interest: Notify::new(),
+            reach: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             left: AtomicBool::new(false),
         })
@@ -174,6 +177,16 @@ impl Object {
             self.left.store(true, Ordering::Relaxed);
             self.keep_all();
         }
+    }
+
+    /// Its readers are worth fetching up to `block`.
+    pub(super) fn reaches(&self, block: u64) {
+        self.reach.fetch_max(block, Ordering::AcqRel);
+    }
+
+    /// Up to where its readers are worth fetching.
+    pub(super) fn reach(&self) -> u64 {
+        self.reach.load(Ordering::Acquire)
     }
 
     /// Somebody wants more of it.

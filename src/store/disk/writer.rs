@@ -80,8 +80,8 @@ impl Queue {
         }
     }
 
-    pub(super) fn is_half_full(&self) -> bool {
-        self.pending.lock().bytes > self.room / 2
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.pending.lock().bytes > self.room / 4 * 3
     }
 
     /// Marks the entry as used now.
