@@ -99,6 +99,8 @@ pub struct Plan {
     pub ahead: u64,
     /// The reads are likely to go on: a request may ask for more than `fetch`, and be broken off if they do not.
     pub runs_on: bool,
+    /// The whole file will be read, in whatever order.
+    pub whole: bool,
     /// Of the run that the read belongs to: up to here all blocks have been asked for.
     pub frontier: Arc<AtomicU64>,
 }
@@ -270,7 +272,10 @@ impl Store {
         plan: &Plan,
         length: u64,
     ) -> Result<Vec<Bytes>> {
-        let claim = |block: u64| object.claim(block..object.fetch_end(block, plan, length));
+        let claim = |block: u64| match plan.whole {
+            true => object.claim(block, object.segment(block, length)),
+            false => object.claim(block, block..object.fetch_end(block, plan, length)),
+        };
         // All blocks are claimed before the first is waited for, so that they come in one request.
         let mut claims: Vec<Claimed> = blocks.clone().map(claim).collect();
         object.read_ahead(blocks, plan);

@@ -62,14 +62,14 @@ impl Cursors {
     pub fn plan(&mut self, range: ByteRange, length: u64, format: Format) -> Plan {
         let run = self.follow(range);
         let blocks = covering(range);
-        let whole = length <= SMALL || (format == Format::Jpeg2000 && self.walks_tiles());
-        let window = if whole { length } else { window(&run, range, format) };
+        let whole = format == Format::Jpeg2000 && self.walks_tiles();
+        let window = if whole || length <= SMALL { length } else { window(&run, range, format) };
         let left = length.div_ceil(BLOCK).saturating_sub(blocks.end);
         let window = window.div_ceil(BLOCK).min(left);
         let runs_on = whole || (run.copied && !opens_scattered(&run, format)) || run.length() >= HEADERS;
         // Among scattered pieces nothing is asked for on the side before a run is long.
-        let ahead = if format == Format::Scattered && run.length() < LONG { 0 } else { window };
-        Plan { fetch: blocks.start..blocks.end + window, ahead, runs_on, frontier: run.frontier }
+        let ahead = if format == Format::Scattered && run.length() < HEADERS { 0 } else { window };
+        Plan { fetch: blocks.start..blocks.end + window, ahead, runs_on, whole, frontier: run.frontier }
     }
 
     /// Whether one run goes from the first to the last of `length` bytes.
@@ -137,7 +137,7 @@ fn window(run: &Run, range: ByteRange, format: Format) -> u64 {
         // One read is no run, however long: it may be the kernel's own read-ahead.
         _ if (run.start, run.end) == (range.start, range.end) => 0,
         ..PROVEN => 0,
-        PROVEN..LONG if format == Format::Scattered => run.length() / 2,
+        PROVEN..HEADERS if format == Format::Scattered => run.length() / 2,
         PROVEN..LONG => run.length(),
         HEADERS.. if run.copied => u64::MAX,
         length => length.saturating_mul(4),

@@ -34,6 +34,14 @@ impl Object {
         }
     }
 
+    /// The blocks that one transfer brings of a file that is wanted whole: a half, if it is not too large.
+    pub(super) fn segment(&self, block: u64, length: u64) -> Range<u64> {
+        let end = length.div_ceil(BLOCK);
+        let size = self.share().min(end.div_ceil(2)).max(1);
+        let start = block / size * size;
+        start..(start + size).min(end)
+    }
+
     /// Sees to it that the blocks behind `read` are there or on their way, if a slot is free.
     pub(super) fn read_ahead(self: &Arc<Self>, read: &Range<u64>, plan: &Plan) {
         self.reaches(plan.fetch.end);
@@ -46,7 +54,8 @@ impl Object {
             return;
         }
         let from = if (read.end..=read.end + 2 * window).contains(&asked) { asked } else { read.end };
-        let Some(start) = self.first_gap(from..read.end + 2 * window) else {
+        let horizon = if plan.whole { 0..u64::MAX } else { from..read.end + 2 * window };
+        let Some(start) = self.first_gap(horizon) else {
             plan.frontier.store(read.end + 2 * window, Ordering::Release);
             return;
         };

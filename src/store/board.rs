@@ -29,10 +29,9 @@ pub(super) enum Want {
 }
 
 impl Object {
-    /// The first block of `blocks`: its bytes, or where they will come from. When no transfer brings it yet,
-    /// one is begun for it and for those of the following blocks that are missing too.
-    pub(super) fn claim(self: &Arc<Self>, blocks: Range<u64>) -> Claimed {
-        let block = blocks.start;
+    /// A block: its bytes, or where they will come from. When no transfer brings it yet, one is begun for it
+    /// and for those around it in `blocks` that are missing too.
+    pub(super) fn claim(self: &Arc<Self>, block: u64, blocks: Range<u64>) -> Claimed {
         self.note_interest(block);
         let mut state = self.state.lock();
         if let Some(promise) = state.awaited.get(&block) {
@@ -48,7 +47,10 @@ impl Object {
         if self.is_stored(block) {
             return Claimed::Stored;
         }
-        let run = self.missing(&state, blocks);
+        let known = |block: &u64| state.awaited.contains_key(block) || self.is_here(*block);
+        let first = (blocks.start..block).find(|block| !known(block)).unwrap_or(block);
+        let run = Some(self.missing(&state, first..blocks.end)).filter(|run| run.contains(&block));
+        let run = run.unwrap_or_else(|| self.missing(&state, block..blocks.end));
         self.launch(&mut state, run, None, Want::Bytes);
         match state.awaited.get(&block) {
             Some(promise) => Claimed::Awaited(promise.waiter()),
