@@ -34,7 +34,7 @@ const TILE_PART: u64 = 512 * 1024;
 const TILE: u64 = 8 * 1024 * 1024;
 /// So many tiles touched in a row: all of them will be (read-path.md 1.1).
 const TILES: u32 = 3;
-/// So many places jumped to: an overview, which reads all tiles, in whatever order its threads come to them.
+/// So many places read and left again: an overview, which reads all tiles, in whatever order its threads come to them.
 const PLACES: usize = 6;
 const PLACE: u64 = 1024 * 1024;
 
@@ -44,7 +44,7 @@ pub struct Cursors {
     runs: Vec<Run>,
     /// Tiles that were jumped to in a row.
     tiles: u32,
-    /// Places that were jumped to, at most [`PLACES`].
+    /// Places of which more than a look was read, at most [`PLACES`].
     places: Vec<u64>,
 }
 
@@ -105,11 +105,11 @@ impl Cursors {
     }
 
     fn note_jump(&mut self, range: ByteRange) {
-        let place = range.start / PLACE;
-        if self.places.len() < PLACES && !self.places.contains(&place) {
+        let Some(last) = self.runs.first() else { return };
+        let place = last.start / PLACE;
+        if last.length() >= PROVEN && self.places.len() < PLACES && !self.places.contains(&place) {
             self.places.push(place);
         }
-        let Some(last) = self.runs.first() else { return };
         let short = last.length() <= TILE_PART && range.len() <= TILE_PART;
         let forward = range.start > last.end && range.start - last.end <= TILE;
         if short && forward {
@@ -242,9 +242,9 @@ mod tests {
         let length = 88 * K * K;
         let mut cursors = Cursors::default();
         let mut read = |start| cursors.plan(ByteRange::new(start, start + 700 * K), length, Format::Jpeg2000);
-        let tiles = [8, 24, 0, 50, 16].map(|tile| read(tile * K * K).runs_on);
-        assert_eq!(tiles, [false; 5]);
-        assert!(read(33 * K * K).runs_on);
+        let tiles = [8, 24, 4, 50, 16, 41].map(|tile| read(tile * K * K).whole);
+        assert_eq!(tiles, [false; 6]);
+        assert!(read(33 * K * K).whole);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn jumps(path: &Path, offsets: Vec<u64>) -> Vec<Vec<u8>> {
 #[test]
 fn mount_one_reader_uses_both_slots() {
     let (bench, mount, sample) = bench(4);
-    bench.fault("/stac/download* -> stall after=0 for=20ms");
+    bench.fault("/stac/download* -> drip rate=40M");
     assert_same(&read(&sample.path).unwrap(), &bench.expect(&sample), "the file");
     let journal = bench.emulator.journal();
     assert_eq!(journal.peak(Endpoint::Download), 2);
