@@ -21,7 +21,8 @@ S2 = "S2A_MSIL2A_20240924T101031_N0511_R022_T32TQM_20240924T161048.SAFE"
 S2_TLM = "S2A_MSIL2A_20240925T101031_N0511_R022_T32TQM_20240925T161048.SAFE"
 S1 = "S1A_IW_SLC__1SDV_20240924T170639_20240924T170706_055811_06D1B8_1C2A.SAFE"
 S5P = "S5P_OFFL_L2__NO2____20240924T112305_20240924T112805_36004_03_020701_20240924T172322"
-MOSAIC = "Sentinel-2_mosaic_2024_Q3_32TQM_0_0"
+# Not a radar image but a COG. The collections that are not here are computed by the stand-in, for the listings.
+S1_COG = "S1A_IW_SLC__1SDV_20240925T170639_20240925T170706_055811_06D1B8_1C2A.SAFE"
 STEM = "T32TQM_20240924T101031"
 GRANULE = "GRANULE/L2A_T32TQM_A048350_20240924T101521"
 SIDE = 10980
@@ -239,7 +240,7 @@ def main(directory):
     plain = directory / "band.jp2"
     make(tlm, lambda part: jp2(part, plain))
     make(products / "SENTINEL-2" / S2, safe, plain)
-    make(products / "GLOBAL-MOSAICS" / MOSAIC / "B04.tif", cog)
+    make(products / "SENTINEL-1" / S1_COG / "measurement/b04.tiff", cog)
     make(products / "SENTINEL-5P" / S5P / f"{S5P}.nc", s5p)
     make(products / "SENTINEL-1" / S1 / "measurement/s1a-iw1-slc-vv-001.tiff", random_file, 1 << 30)
     make(stores / "bench" / "climate-v0.zarr", zarr_v2)
@@ -248,7 +249,7 @@ def main(directory):
         "jp2": f"SENTINEL-2/{S2}/{GRANULE}/IMG_DATA/R10m/{STEM}_B04_10m.jp2",
         "jp2_tlm": f"SENTINEL-2/{S2_TLM}/{GRANULE}/IMG_DATA/R10m/{STEM}_B04_10m.jp2",
         "safe": f"SENTINEL-2/{S2}",
-        "cog": f"GLOBAL-MOSAICS/{MOSAIC}/B04.tif",
+        "cog": f"SENTINEL-1/{S1_COG}/measurement/b04.tiff",
         "s5p": f"SENTINEL-5P/{S5P}/{S5P}.nc",
         "large": f"SENTINEL-1/{S1}/measurement/s1a-iw1-slc-vv-001.tiff",
         "v2": "bench/climate-v0.zarr",

@@ -100,10 +100,10 @@ pub(crate) fn python(stage: &Stage, arguments: &[&str]) -> Command {
     command
 }
 
-/// curl that keeps nothing of what it gets.
-pub(crate) fn curl(stage: &Stage, url: &str, arguments: &[&str]) -> Command {
+/// curl that writes what it gets there.
+pub(crate) fn curl(stage: &Stage, url: &str, output: &Path) -> Command {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--fail", "--output", "/dev/null", "--header"]);
-    command.arg(format!("Authorization: Bearer {}", stage.service.token)).args(arguments).arg(url);
+    command.args(["--silent", "--show-error", "--fail", "--output"]).arg(output);
+    command.arg("--header").arg(format!("Authorization: Bearer {}", stage.service.token)).arg(url);
     command
 }

@@ -88,8 +88,9 @@ impl Mount {
 
     /// dcmsfs in the home that another mount has left.
     pub(crate) fn again(mut self, stage: &Stage, settings: &Settings) -> Result<Mount> {
-        self.stop();
-        Mount::dcmsfs_in(stage, settings, std::mem::take(&mut self.home))
+        let home = std::mem::take(&mut self.home);
+        drop(self);
+        Mount::dcmsfs_in(stage, settings, home)
     }
 
     fn dcmsfs_in(stage: &Stage, settings: &Settings, home: PathBuf) -> Result<Mount> {

@@ -149,8 +149,7 @@ impl Service {
         let (collection, rest) = path.split_once('/').unwrap_or((path, ""));
         let product = rest.split('/').next().unwrap_or(rest);
         let day = product.split('_').find(|part| part.len() == 15 && part.as_bytes()[8] == b'T');
-        let day =
-            day.map_or("2024/07/01".to_owned(), |day| format!("{}/{}/{}", &day[..4], &day[4..6], &day[6..8]));
+        let day = day.map(|day| format!("{}/{}/{}", &day[..4], &day[4..6], &day[6..8])).unwrap_or_default();
         // Products of one file have no folder.
         let rest = match rest.split_once('/') {
             _ if collection != "SENTINEL-5P" => rest,

@@ -19,7 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
     let sequential = |name, profile| {
         Row::new(name, profile, Unit::BytesPerSecond)
             .add("dcmsfs", ours(Settings::default(), known(LARGE), on(LARGE, |_, path| read(path))))
-            .add("curl", plain(|stage| fetch(stage, LARGE, size(stage, LARGE)?)))
+            .add("curl", plain(throw_away))
     };
     vec![
         sequential("sequential 1 GiB, cold", Profile::TwentyMs)
@@ -31,13 +31,13 @@ pub(super) fn rows() -> Vec<Row> {
         sequential("sequential 1 GiB, cold, 10 ms per request", Profile::TenMs).bar(Bar::RateOr(1e9, "curl")),
         Row::new("cp of one 88 MB JP2, cold", Profile::Wan, Unit::Seconds)
             .add("dcmsfs", ours(Settings::default(), known(BAND), on(BAND, copy)))
-            .add("curl", plain(|stage| fetch(stage, BAND, 1.0)))
+            .add("curl", plain(fetch))
             .add("curl, two halves", plain(halves))
             .add("rclone", rclone(BAND, copy))
             .bar(Bar::Faster("curl", 1.5)),
         Row::new("cp of one 88 MB JP2, cold, no ranges", Profile::Wan, Unit::Seconds)
             .add("dcmsfs", without_ranges())
-            .add("curl", plain(|stage| fetch(stage, BAND, 1.0)))
+            .add("curl", plain(fetch))
             .bar(Bar::Faster("curl", 0.9)),
         Row::new("cp -r of a product, 87 files, 854 MB", Profile::Wan, Unit::Seconds)
             .add("dcmsfs", ours(Settings::default(), known("safe"), on("safe", copy_tree)))
@@ -75,16 +75,29 @@ fn target() -> Result<TempDir> {
     Ok(tempfile::Builder::new().prefix("dcmsfs-bench-").tempdir_in(memory)?)
 }
 
-/// curl over one connection.
-fn fetch(stage: &Stage, name: &str, amount: f64) -> Result<Timed> {
-    let url = stage.service.plain_url(stage.path(name));
-    job::whole(&mut job::curl(stage, &url, &[]), amount)
+/// The large file over one connection, kept by nobody.
+fn throw_away(stage: &Stage) -> Result<Timed> {
+    let url = stage.service.plain_url(stage.path(LARGE));
+    job::whole(&mut job::curl(stage, &url, Path::new("/dev/null")), size(stage, LARGE)?)
 }
 
+/// The band over one connection.
+fn fetch(stage: &Stage) -> Result<Timed> {
+    let target = target()?;
+    let url = stage.service.plain_url(stage.path(BAND));
+    job::whole(&mut job::curl(stage, &url, &target.path().join("copy")), 1.0)
+}
+
+/// The band over two connections.
 fn halves(stage: &Stage) -> Result<Timed> {
+    let target = target()?;
     let (url, half) = (stage.service.plain_url(stage.path(BAND)), size(stage, BAND)? as u64 / 2);
     let ranges = [format!("0-{}", half - 1), format!("{half}-")];
-    let mut commands = ranges.map(|range| job::curl(stage, &url, &["--range", &range]));
+    let mut commands = ranges.map(|range| {
+        let mut command = job::curl(stage, &url, &target.path().join(&range));
+        command.args(["--range", &range]);
+        command
+    });
     job::together(&mut commands, 1.0)
 }
 
