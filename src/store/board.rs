@@ -64,7 +64,7 @@ impl Object {
     pub(super) fn missing(&self, state: &State, blocks: Range<u64>) -> Range<u64> {
         let start = blocks.start;
         let mut end = start + 1;
-        for block in end..blocks.end {
+        for block in start + 1..blocks.end {
             if state.awaited.contains_key(&block) || block - end > ((end - start) / 4).min(FEW) {
                 break;
             }

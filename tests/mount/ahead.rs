@@ -70,7 +70,7 @@ fn mount_a_walk_over_tile_headers_fetches_the_file() {
     let (bench, mount, sample) = bench(2);
     let expected = bench.expect(&sample);
     let mut offsets = vec![0, sample.size - 4096];
-    offsets.extend((0..60).map(|n| n * 770 << 10).take_while(|offset| offset + 4096 < sample.size));
+    offsets.extend((0..60).map(|n| (n * 770) << 10).take_while(|offset| offset + 4096 < sample.size));
     for (offset, found) in offsets.iter().zip(jumps(&sample.path, offsets.clone())) {
         assert_same(&found, &expected[*offset as usize..][..4096], "a piece");
     }
