@@ -83,7 +83,7 @@ fn tree(stage: &Stage) -> Result<PathBuf> {
         }
         fs::rename(part, &top)?;
     }
-    find(&[top.clone()], "2")?;
+    find(std::slice::from_ref(&top), "2")?;
     Ok(top)
 }
 
