@@ -22,6 +22,8 @@ const OVERHEAD: usize = 256;
 /// Eighths of the budget that are not the cache's: blocks that moka has taken in and not made room for yet, or that
 /// wait to be written, what connections have received, and replies.
 const IN_PASSING: u64 = 3;
+/// More than that does not pass at once.
+const MOST_IN_PASSING: u64 = 96 << 20;
 
 /// Blocks in memory. Clones share them.
 #[derive(Clone)]
@@ -34,7 +36,7 @@ impl Memory {
     /// A cache that takes at most `capacity` bytes, with all that passes through it.
     pub fn new(capacity: u64) -> Self {
         let blocks = Cache::builder()
-            .max_capacity(capacity - capacity / 8 * IN_PASSING)
+            .max_capacity(capacity - (capacity / 8 * IN_PASSING).min(MOST_IN_PASSING))
             .weigher(|_: &BlockKey, bytes: &Bytes| u32::try_from(bytes.len() + OVERHEAD).unwrap_or(u32::MAX))
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(FxBuildHasher);
