@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
-pub use crate::filesystem::reading::{OpenedFile, Register};
+pub use crate::filesystem::reading::{DiskRead, OpenedFile, Ready, Register};
 use crate::filesystem::walks::Walks;
 use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node};
 use crate::store::Store;

@@ -4,6 +4,7 @@
 //! reply moves into a task. While a task waits, its caller is watched, because the library cannot be told
 //! about interrupts (dependencies.md 2.1). A reply that is dropped, by a panic or at the end, answers `EIO`.
 
+mod answers;
 mod attributes;
 mod errno;
 mod listing;
@@ -12,7 +13,6 @@ mod report;
 pub mod session;
 
 use std::ffi::OsStr;
-use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -25,8 +25,8 @@ use fuser::{
 };
 use tokio::runtime::Handle;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::filesystem::{Absent, Filesystem, Found};
+use crate::filesystem::{Absent, Filesystem, Found, Ready};
+use crate::fuse::answers::Answers;
 use crate::fuse::attributes::Presentation;
 use crate::fuse::listing::entries;
 use crate::fuse::passthrough::Passthrough;
@@ -46,7 +46,7 @@ const GENERATION: Generation = Generation(0);
 /// Answers the kernel out of a [`Filesystem`].
 pub struct Adapter {
     filesystem: Filesystem,
-    runtime: Handle,
+    answers: Answers,
     presentation: Presentation,
     kernel: Kernel,
     passthrough: Passthrough,
@@ -81,26 +81,13 @@ impl Adapter {
     ) -> Self {
         let presentation = Presentation::new(owner, others);
         let passthrough = Passthrough::new(stack_depth);
-        Self { filesystem, runtime, presentation, kernel: Kernel::default(), passthrough }
-    }
-
-    /// Runs `work` for a request of `caller`, and `reply` with what came of it. A caller who is told to
-    /// stop gets `EINTR` at once; the work itself may go on for others.
-    fn answer<T: Send + 'static>(
-        &self,
-        caller: Caller,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-        reply: impl FnOnce(std::result::Result<T, Errno>) + Send + 'static,
-    ) {
-        self.runtime.spawn(async move {
-            let result = tokio::select! {
-                // Most work is done before a caller is worth a look.
-                biased;
-                result = work => result,
-                () = caller.told_to_stop() => Err(Error::new(ErrorKind::Interrupted, "the caller was told to stop")),
-            };
-            reply(result.map_err(|error| report(&error)));
-        });
+        Self {
+            filesystem,
+            answers: Answers::new(runtime),
+            presentation,
+            kernel: Kernel::default(),
+            passthrough,
+        }
     }
 
     fn reply_entry(
@@ -149,7 +136,7 @@ impl fuser::Filesystem for Adapter {
             }
             let (filesystem, name) = (self.filesystem.clone(), name.to_owned());
             let presentation = self.presentation;
-            self.answer(
+            self.answers.answer(
                 Caller::of(request.pid()),
                 async move { filesystem.lookup(parent.0, &name).await },
                 move |result| presentation.reply_entry(reply, result),
@@ -172,7 +159,11 @@ impl fuser::Filesystem for Adapter {
                 return respond(result.map_err(|error| report(&error)));
             }
             let filesystem = self.filesystem.clone();
-            self.answer(Caller::of(request.pid()), async move { filesystem.stat(inode.0).await }, respond);
+            self.answers.answer(
+                Caller::of(request.pid()),
+                async move { filesystem.stat(inode.0).await },
+                respond,
+            );
         });
     }
 
@@ -202,15 +193,15 @@ impl fuser::Filesystem for Adapter {
                     reply.error(error);
                 }
             };
-            if let Some(result) = self.filesystem.read_now(handle.0, offset, size) {
-                return respond(result.map_err(|error| report(&error)));
-            }
+            let caller = Caller::of(request.pid());
             let filesystem = self.filesystem.clone();
-            self.answer(
-                Caller::of(request.pid()),
-                async move { filesystem.read(handle.0, offset, size).await },
-                respond,
-            );
+            let work = async move { filesystem.read(handle.0, offset, size).await };
+            match self.filesystem.read_now(handle.0, offset, size) {
+                Ok(Ready::Here(bytes)) => respond(Ok(bytes)),
+                Ok(Ready::OnDisk(read)) => self.answers.answer_from_disk(caller, read, work, respond),
+                Ok(Ready::Not) => self.answers.answer(caller, work, respond),
+                Err(error) => respond(Err(report(&error))),
+            }
         });
     }
 

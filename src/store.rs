@@ -33,7 +33,7 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::object::{ByteRange, ObjectId};
 use crate::store::claim::Claimed;
-use crate::store::disk::{Disk, Usage};
+use crate::store::disk::{Disk, Entry, Usage};
 use crate::store::memory::Memory;
 pub use crate::store::object::Object;
 
@@ -101,8 +101,40 @@ pub struct Plan {
     pub runs_on: bool,
     /// The whole file will be read, in whatever order.
     pub whole: bool,
-    /// Of the run that the read belongs to: up to here all blocks have been asked for.
-    pub frontier: Arc<AtomicU64>,
+    /// How far the run has come that the read belongs to.
+    pub frontier: Arc<Frontier>,
+}
+
+/// Up to which block something has been done for a run of reads.
+#[derive(Debug, Default)]
+pub struct Frontier {
+    /// All blocks have been asked for.
+    asked: AtomicU64,
+    /// What is on disk has been brought into the page cache.
+    paged: AtomicU64,
+}
+
+/// What can be had of a read without the network.
+pub enum Ready {
+    /// All of it, now.
+    Here(Bytes),
+    /// All of it is on disk.
+    OnDisk(DiskRead),
+    /// Not all of it.
+    Not,
+}
+
+/// A read whose bytes are all on disk.
+pub struct DiskRead {
+    entry: Arc<Entry>,
+    range: ByteRange,
+}
+
+impl DiskRead {
+    /// The bytes; `None` when some turn out damaged, and have to be fetched. Blocks on the disk.
+    pub fn run(&self) -> Option<Bytes> {
+        self.entry.read(self.range).filter(|bytes| bytes.len() as u64 == self.range.len())
+    }
 }
 
 /// What came of the wish to fetch something that nobody waits for.
@@ -208,23 +240,31 @@ impl Store {
     }
 
     /// The bytes of `range` if all of them are in memory, or on disk and in the kernel's page cache: for
-    /// answers in place.
-    pub fn ready(&self, object: &Arc<Object>, range: ByteRange, plan: &Plan) -> Option<Bytes> {
-        if object.is_stale() {
-            return None;
-        }
-        let range = range.clamp_to(object.known_length()?);
+    /// answers in place. Never blocks.
+    pub fn ready(&self, object: &Arc<Object>, range: ByteRange, plan: &Plan) -> Ready {
+        let Some(length) = object.known_length().filter(|_| !object.is_stale()) else { return Ready::Not };
+        let range = range.clamp_to(length);
         let blocks = covering(range);
-        let bytes = match object.in_memory(&blocks, range) {
-            Some(bytes) => bytes,
-            None => object.entry()?.read_now(range)?,
+        let ready = match (object.in_memory(&blocks, range), object.entry()) {
+            (Some(bytes), _) => Ready::Here(bytes),
+            (None, Some(entry)) => match entry.read_now(range) {
+                Some(bytes) => Ready::Here(bytes),
+                None if blocks.clone().all(|block| entry.holds(block)) => {
+                    Ready::OnDisk(DiskRead { entry: Arc::clone(entry), range })
+                }
+                None => Ready::Not,
+            },
+            (None, None) => Ready::Not,
         };
-        if bytes.len() as u64 != range.len() {
-            return None;
+        match &ready {
+            Ready::Here(bytes) if bytes.len() as u64 != range.len() => return Ready::Not,
+            Ready::Not => return Ready::Not,
+            Ready::Here(_) | Ready::OnDisk(_) => {}
         }
         object.note_interest(blocks.end.saturating_sub(1));
         object.read_ahead(&blocks, plan);
-        Some(bytes)
+        object.page_ahead(&blocks, plan);
+        ready
     }
 
     /// The bytes of `range`, exactly, up to the object's end.

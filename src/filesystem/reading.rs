@@ -15,6 +15,7 @@ use crate::filesystem::walks::Opened;
 use crate::namespace::{Content, Node};
 use crate::object::ByteRange;
 use crate::store::Object;
+pub use crate::store::{DiskRead, Ready};
 
 /// An open file, for the kernel to name in later calls.
 pub struct OpenedFile {
@@ -101,21 +102,27 @@ impl Filesystem {
         Ok(file)
     }
 
-    /// The bytes of an open file that are at hand; `None`: use [`Self::read`].
-    pub fn read_now(&self, handle: u64, offset: u64, size: u32) -> Option<Result<Bytes>> {
-        let file = match self.to_read(handle) {
-            Ok(file) => file,
-            Err(error) => return Some(Err(error)),
-        };
+    /// The bytes of an open file that are at hand. [`Ready::Not`]: use [`Self::read`].
+    ///
+    /// # Errors
+    /// As [`Self::read`], for a handle that is not open.
+    pub fn read_now(&self, handle: u64, offset: u64, size: u32) -> Result<Ready> {
+        let file = self.to_read(handle)?;
         let range = ByteRange::new(offset, offset.saturating_add(size.into()));
-        match &file.source {
-            Source::Held(bytes) => Some(Ok(held(bytes, range))),
-            Source::Document { bytes, .. } => bytes.get().map(|bytes| Ok(held(bytes, range))),
-            Source::Remote(object) => {
-                let plan = file.shared.cursors.lock().plan(range, object.known_length()?, object.format());
-                self.0.store.ready(object, range, &plan).map(Ok)
-            }
-        }
+        Ok(match &file.source {
+            Source::Held(bytes) => Ready::Here(held(bytes, range)),
+            Source::Document { bytes, .. } => match bytes.get() {
+                Some(bytes) => Ready::Here(held(bytes, range)),
+                None => Ready::Not,
+            },
+            Source::Remote(object) => match object.known_length() {
+                Some(length) => {
+                    let plan = file.shared.cursors.lock().plan(range, length, object.format());
+                    self.0.store.ready(object, range, &plan)
+                }
+                None => Ready::Not,
+            },
+        })
     }
 
     /// Exactly the bytes of `offset..offset + size` that the file has (a short answer would read as the

@@ -66,6 +66,6 @@ impl Adapter {
                 Err(error) => Err(error.clone()),
             }
         };
-        self.answer(Caller::of(request.pid()), work, reply);
+        self.answers.answer(Caller::of(request.pid()), work, reply);
     }
 }

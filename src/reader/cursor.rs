@@ -6,10 +6,9 @@
 //! tolerance (read-path.md 5.3).
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use crate::object::ByteRange;
-use crate::store::{BLOCK, Format, Plan, covering};
+use crate::store::{BLOCK, Format, Frontier, Plan, covering};
 
 /// Runs that are followed at once in one file.
 const CURSORS: usize = 4;
@@ -54,7 +53,7 @@ struct Run {
     end: u64,
     /// It began at offset 0 as a copy does.
     copied: bool,
-    frontier: Arc<AtomicU64>,
+    frontier: Arc<Frontier>,
 }
 
 impl Cursors {

@@ -14,6 +14,9 @@ const DIVIDED: u64 = 16;
 /// Two transfers of each reader bring at most a third of the memory.
 const SHARE: u64 = 6;
 
+/// Blocks that are brought into the page cache at once, and are there ahead of a run.
+const PAGED: u64 = 64;
+
 impl Object {
     /// Where a transfer for `plan` ends that begins at `from`: within this reader's share of the memory, and
     /// at the middle of what is left of the file if another transfer may bring the other half meanwhile.
@@ -48,7 +51,7 @@ impl Object {
         let share = self.share();
         let window = if plan.runs_on && plan.ahead > 0 { share } else { plan.ahead.min(share) };
         // Most hits end here: most of the window is still asked for, or no slot is free.
-        let asked = plan.frontier.load(Ordering::Acquire);
+        let asked = plan.frontier.asked.load(Ordering::Acquire);
         let covered = read.end + window + window / 2 <= asked && asked <= read.end + 4 * window;
         if window == 0 || covered || !self.may_read_ahead() {
             return;
@@ -56,7 +59,7 @@ impl Object {
         let from = if (read.end..=read.end + 2 * window).contains(&asked) { asked } else { read.end };
         let horizon = if plan.whole { 0..u64::MAX } else { from..read.end + 2 * window };
         let Some(start) = self.first_gap(horizon) else {
-            plan.frontier.store(read.end + 2 * window, Ordering::Release);
+            plan.frontier.asked.store(read.end + 2 * window, Ordering::Release);
             return;
         };
         // Outside the lock: a slot may be a lock file.
@@ -69,8 +72,31 @@ impl Object {
             return;
         }
         let run = self.missing(&state, start..(start + window).min(end));
-        plan.frontier.store(run.end, Ordering::Release);
+        plan.frontier.asked.store(run.end, Ordering::Release);
         self.launch(&mut state, run, Some(slot), Want::Bytes);
+    }
+
+    /// Sees to it that the blocks behind `read` which are on disk are in the page cache before they are read:
+    /// each would cost a wait for the disk and the change of threads that goes with it.
+    pub(super) fn page_ahead(&self, read: &Range<u64>, plan: &Plan) {
+        let Some(entry) = self.entry().filter(|_| plan.ahead > 0) else { return };
+        let paged = plan.frontier.paged.load(Ordering::Acquire);
+        if (read.end + PAGED / 2..=read.end + 4 * PAGED).contains(&paged) {
+            return;
+        }
+        let from = if (read.end..=read.end + PAGED).contains(&paged) { paged } else { read.end };
+        let held = (from..from + PAGED).take_while(|block| entry.holds(*block)).count() as u64;
+        // Two threads may come here at once: one of them goes on.
+        let mine = plan.frontier.paged.compare_exchange(
+            paged,
+            from + held.max(1),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if held > 0 && mine.is_ok() {
+            let entry = Arc::clone(entry);
+            self.shared.runtime.spawn_blocking(move || entry.page_in(from..from + held));
+        }
     }
 
     /// Begins to fetch what is missing of the first `most` bytes, if a slot is free.

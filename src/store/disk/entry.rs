@@ -132,6 +132,25 @@ impl Entry {
         None
     }
 
+    /// Brings `blocks` into the page cache and checks those that were not yet. Blocks on the disk: for the blocking
+    /// pool.
+    pub fn page_in(&self, blocks: Range<u64>) {
+        let mut first = blocks.start;
+        while first < blocks.end {
+            let end = blocks.end.min(first + STRIDE);
+            let range = ByteRange::new(first * BLOCK, end * BLOCK).clamp_to(self.length());
+            let held = self.slot.read().clone();
+            match held {
+                Some(handle) if handle.trusted.all(first..end) => {
+                    files::will_need(&handle.data, range.start, range.len())
+                }
+                _ if self.read(range).is_none() => return,
+                _ => {}
+            }
+            first = end;
+        }
+    }
+
     /// The bytes, or the blocks that are damaged.
     fn read_checked(
         &self,
