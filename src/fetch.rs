@@ -97,6 +97,8 @@ pub struct Document {
 pub struct Transfer {
     /// The body and what its headers promised.
     pub answer: Answer,
+    /// How long the service took to begin its answer, a new connection included.
+    pub answered: Duration,
     fetch: Fetch,
     slot: Slot,
 }
@@ -205,7 +207,12 @@ impl Fetch {
                 Ok(answer) => {
                     self.0.traffic.answered();
                     self.learn_ranges(ask, &answer);
-                    return Ok(Transfer { answer, fetch: self.clone(), slot: held });
+                    return Ok(Transfer {
+                        answer,
+                        fetch: self.clone(),
+                        slot: held,
+                        answered: began.elapsed(),
+                    });
                 }
                 Err(error) => self.note(error),
             };

@@ -15,6 +15,7 @@ mod flight;
 mod length;
 pub mod memory;
 mod object;
+mod turn;
 
 use std::fs::File;
 use std::num::NonZeroUsize;
@@ -313,7 +314,7 @@ impl Store {
         length: u64,
     ) -> Result<Vec<Bytes>> {
         let claim = |block: u64| match plan.whole {
-            true => object.claim(block, object.segment(block, length)),
+            true => object.claim_in_turn(block, object.segment(block, length)),
             false => object.claim(block, block..object.fetch_end(block, plan, length)),
         };
         // All blocks are claimed before the first is waited for, so that they come in one request.
@@ -322,8 +323,19 @@ impl Store {
         let mut found = Vec::with_capacity(claims.len());
         for (block, mut claimed) in blocks.clone().zip(claims.drain(..)) {
             found.push(loop {
+                let ended = object.news.notified();
+                tokio::pin!(ended);
                 match claimed {
                     Claimed::Here(bytes) => break bytes,
+                    Claimed::Later => {
+                        // Registered before the look, so that an end between look and wait is not missed.
+                        ended.as_mut().enable();
+                        claimed = claim(block);
+                        if matches!(claimed, Claimed::Later) {
+                            ended.await;
+                            claimed = claim(block);
+                        }
+                    }
                     Claimed::Stored => match object.stored(whole(block, length)).await {
                         Some(bytes) => break bytes,
                         None => claimed = claim(block),

@@ -36,6 +36,9 @@ const TILES: u32 = 3;
 /// So many places read and left again: an overview, which reads all tiles, in whatever order its threads come to them.
 const PLACES: usize = 6;
 const PLACE: u64 = 1024 * 1024;
+/// Or so many steps of one length, of so many places at least: threads of one program begin in rows of their own.
+const ROWS: usize = 3;
+const ROW: u64 = 4;
 
 /// The runs of reads in one file, most recent first.
 #[derive(Debug, Default)]
@@ -62,12 +65,21 @@ impl Cursors {
         let run = self.follow(range);
         let blocks = covering(range);
         let whole = format == Format::Jpeg2000 && self.walks_tiles();
-        let window = if whole || length <= SMALL { length } else { window(&run, range, format) };
+        let window = match self.piece() {
+            _ if whole || length <= SMALL => length,
+            piece if run.length() < 2 * piece => piece.saturating_sub(run.length()),
+            _ => window(&run, range, format),
+        };
         let left = length.div_ceil(BLOCK).saturating_sub(blocks.end);
         let window = window.div_ceil(BLOCK).min(left);
         let runs_on = whole || (run.copied && !opens_scattered(&run, format)) || run.length() >= HEADERS;
         // Among scattered pieces nothing is asked for on the side before a run is long.
-        let ahead = if format == Format::Scattered && run.length() < HEADERS { 0 } else { window };
+        let scattered = match format {
+            Format::Scattered => true,
+            Format::Jpeg2000 => !whole && !run.copied,
+            Format::Other => false,
+        };
+        let ahead = if scattered && run.length() < HEADERS { 0 } else { window };
         Plan { fetch: blocks.start..blocks.end + window, ahead, runs_on, whole, frontier: run.frontier }
     }
 
@@ -80,7 +92,24 @@ impl Cursors {
     /// evenly spaced. An overview reads all tiles. One request each would cost a round trip each; the whole file
     /// costs less.
     fn walks_tiles(&self) -> bool {
-        self.tiles >= TILES || self.places.len() >= PLACES
+        self.tiles >= TILES || self.places.len() >= PLACES || self.goes_down_a_column()
+    }
+
+    /// A window lies in neighbouring tiles; who reads one tile of each row goes through all columns.
+    fn goes_down_a_column(&self) -> bool {
+        let mut places = self.places.clone();
+        places.sort_unstable();
+        let gaps: Vec<u64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let (least, most) = (gaps.iter().min(), gaps.iter().max());
+        gaps.len() >= ROWS && least.zip(most).is_some_and(|(least, most)| *least >= ROW && most - least <= 1)
+    }
+
+    /// Bytes that are likely to be read at the place of a jump: as many as at two others lately.
+    fn piece(&self) -> u64 {
+        let mut lengths: Vec<u64> = self.runs.iter().map(Run::length).collect();
+        lengths.sort_unstable();
+        let likely = lengths.iter().nth_back(1).copied().unwrap_or(0);
+        if likely >= PROVEN { likely.min(LONG) } else { 0 }
     }
 
     fn follow(&mut self, range: ByteRange) -> Run {
@@ -105,9 +134,11 @@ impl Cursors {
 
     fn note_jump(&mut self, range: ByteRange) {
         let Some(last) = self.runs.first() else { return };
-        let place = last.start / PLACE;
-        if last.length() >= PROVEN && self.places.len() < PLACES && !self.places.contains(&place) {
-            self.places.push(place);
+        let read = self.runs.iter().filter(|run| run.length() >= PROVEN);
+        for place in read.map(|run| run.start / PLACE) {
+            if self.places.len() < PLACES && !self.places.contains(&place) {
+                self.places.push(place);
+            }
         }
         let short = last.length() <= TILE_PART && range.len() <= TILE_PART;
         let forward = range.start > last.end && range.start - last.end <= TILE;
@@ -136,7 +167,7 @@ fn window(run: &Run, range: ByteRange, format: Format) -> u64 {
         // One read is no run, however long: it may be the kernel's own read-ahead.
         _ if (run.start, run.end) == (range.start, range.end) => 0,
         ..PROVEN => 0,
-        PROVEN..HEADERS if format == Format::Scattered => run.length() / 2,
+        PROVEN..HEADERS if format != Format::Other => run.length() / 2,
         PROVEN..LONG => run.length(),
         HEADERS.. if run.copied => u64::MAX,
         length => length.saturating_mul(4),
@@ -244,6 +275,34 @@ mod tests {
         let tiles = [8, 24, 4, 50, 16, 41].map(|tile| read(tile * K * K).whole);
         assert_eq!(tiles, [false; 6]);
         assert!(read(33 * K * K).whole);
+    }
+
+    #[test]
+    fn a_jump_fetches_as_much_as_was_read_at_the_last_two_places() {
+        let mut cursors = Cursors::default();
+        let mut piece = |start: u64, len| {
+            let first = read(&mut cursors, start * K * K, 4 * K);
+            read(&mut cursors, start * K * K + 4 * K, len);
+            fetched(&first) * BLOCK
+        };
+        assert_eq!([piece(90, 700 * K), piece(20, 800 * K)], [BLOCK; 2]);
+        let places = [50, 70, 10, 30].map(|place| piece(place, 8 * K));
+        assert!(places[..2].iter().all(|bytes| (700 * K..900 * K).contains(bytes)), "{places:?}");
+        // It is forgotten soon.
+        assert_eq!(places[3], BLOCK);
+    }
+
+    #[test]
+    fn threads_that_go_through_rows_of_tiles_want_the_whole_file() {
+        let length = 88 * K * K;
+        let last = |tiles: [u64; 4]| {
+            let mut cursors = Cursors::default();
+            let mut read =
+                |start| cursors.plan(ByteRange::new(start, start + 700 * K), length, Format::Jpeg2000);
+            tiles.map(|tile| read(tile * 750 * K)).map(|_| read(80 * K * K)).last().map(|plan| plan.whole)
+        };
+        assert_eq!(last([0, 11, 33, 22]), Some(true));
+        assert_eq!(last([36, 37, 47, 48]), Some(false));
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl Object {
     /// The blocks that one transfer brings of a file that is wanted whole: a half, if it is not too large.
     pub(super) fn segment(&self, block: u64, length: u64) -> Range<u64> {
         let end = length.div_ceil(BLOCK);
-        let size = self.share().min(end.div_ceil(2)).max(1);
+        let most = self.share() * 3 / 2;
+        let size = most.min(end.div_ceil(2)).max(1);
         let start = block / size * size;
         start..(start + size).min(end)
     }

@@ -17,7 +17,7 @@ use crate::store::flight::{End, Flight};
 use crate::store::object::{Object, Promise, REMEMBER_FAILURE, State, Stream};
 
 /// So many blocks are brought again rather than asked for around.
-const FEW: u64 = 16;
+const FEW: u64 = 32;
 
 /// Why a block is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,16 @@ impl Object {
     /// A block: its bytes, or where they will come from. When no transfer brings it yet, one is begun for it
     /// and for those around it in `blocks` that are missing too.
     pub(super) fn claim(self: &Arc<Self>, block: u64, blocks: Range<u64>) -> Claimed {
+        self.claim_unless(block, blocks, false)
+    }
+
+    /// The same for a file of which all will be read: its transfers do not push each other out of the slots for
+    /// what one of them will bring anyway.
+    pub(super) fn claim_in_turn(self: &Arc<Self>, block: u64, blocks: Range<u64>) -> Claimed {
+        self.claim_unless(block, blocks, self.remote.fetch.ranges() == Some(true))
+    }
+
+    fn claim_unless(self: &Arc<Self>, block: u64, blocks: Range<u64>, in_turn: bool) -> Claimed {
         self.note_interest(block);
         let mut state = self.state.lock();
         if let Some(promise) = state.awaited.get(&block) {
@@ -47,6 +57,9 @@ impl Object {
         if self.is_stored(block) {
             return Claimed::Stored;
         }
+        if in_turn && state.running >= self.remote.fetch.slots().1 {
+            return Claimed::Later;
+        }
         let known = |block: &u64| state.awaited.contains_key(block) || self.is_here(*block);
         let first = (blocks.start..block).find(|block| !known(block)).unwrap_or(block);
         let run = Some(self.missing(&state, first..blocks.end)).filter(|run| run.contains(&block));
@@ -59,16 +72,16 @@ impl Object {
         }
     }
 
-    /// The first of `blocks` and those behind it up to one that is on its way, or to more than a few that are
-    /// here: a second request would cost more than to bring those few again.
+    /// The first of `blocks` and those behind it up to more than a few that are here or on their way: a second
+    /// request would cost more than to bring those few again.
     pub(super) fn missing(&self, state: &State, blocks: Range<u64>) -> Range<u64> {
         let start = blocks.start;
         let mut end = start + 1;
         for block in start + 1..blocks.end {
-            if state.awaited.contains_key(&block) || block - end > ((end - start) / 4).min(FEW) {
+            if block - end > ((end - start) / 4).min(FEW) {
                 break;
             }
-            if !self.is_here(block) {
+            if !state.awaited.contains_key(&block) && !self.is_here(block) {
                 end = block + 1;
             }
         }
@@ -126,8 +139,9 @@ impl Object {
             }
         };
         for block in run.clone().filter(|block| *block == run.start || !self.is_here(*block)) {
-            let promise = Promise { awaited: Arc::default(), carrier: Arc::clone(&carrier) };
-            state.awaited.insert(block, promise);
+            // What another transfer brings stays promised by that one; whichever comes first settles it.
+            let promise = || Promise { awaited: Arc::default(), carrier: Arc::clone(&carrier) };
+            state.awaited.entry(block).or_insert_with(promise);
         }
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::backend::Ask;
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -21,6 +21,7 @@ use crate::object::ByteRange;
 use crate::store::claim::Carrier;
 use crate::store::disk::Disk;
 use crate::store::object::Object;
+use crate::store::turn::{TURN, Turn};
 use crate::store::{Access, BLOCK};
 
 /// A body of at most this many bytes is read to its end even if only its length was wanted.
@@ -35,8 +36,6 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 const FIRST: u64 = 16;
 /// How long a transfer that nobody waits for lets the disk catch up, for each piece.
 const DISK_PATIENCE: Duration = Duration::from_millis(20);
-/// After so many bytes a transfer gives way to another that is waited for, even if it is waited for itself.
-const TURN: u64 = 8 * 1024 * 1024;
 
 /// How a transfer ended when nothing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,9 +201,9 @@ impl Flight {
             compare = Some(Compare { left: self.position(), sum: 0, expected: self.passed });
         }
         self.deadline = Instant::now() + BLOCK_LIMIT;
-        let mut turn = 0;
-        while let Some(bytes) = self.next_piece(&mut transfer, turn).await? {
-            turn += bytes.len() as u64;
+        let mut turn = Turn::new(transfer.answered);
+        while let Some(bytes) = self.next_piece(&mut transfer, &mut turn).await? {
+            turn.took(bytes.len() as u64);
             let fresh = match &mut compare {
                 Some(compare) => compare.skip(bytes).map_err(Break::Refused)?,
                 None => bytes,
@@ -227,7 +226,7 @@ impl Flight {
     async fn next_piece(
         &self,
         transfer: &mut Transfer,
-        turn: u64,
+        turn: &mut Turn,
     ) -> std::result::Result<Option<Bytes>, Break> {
         let queue = transfer.queue();
         let piece = async {
@@ -235,13 +234,18 @@ impl Flight {
                 let wanted = queue.wanted();
                 tokio::pin!(wanted);
                 wanted.as_mut().enable();
-                let unwanted = self.object.is_left() && self.may_give_way(0);
-                if unwanted || (queue.is_wanted() && self.may_give_way(turn) && queue.give_way()) {
+                if self.object.is_left() && self.may_give_way(0) {
+                    return Err(Break::GiveWay);
+                }
+                let asked = queue.is_wanted() && self.may_give_way(turn.bytes());
+                let until = if asked { turn.goes_on_until(self.left()) } else { None };
+                if asked && until.is_none() && queue.give_way() {
                     return Err(Break::GiveWay);
                 }
                 tokio::select! {
                     piece = transfer.chunk() => return piece.map_err(Break::Body),
                     () = wanted => {}
+                    () = sleep_until(until.unwrap_or(self.deadline)), if until.is_some() => {}
                 }
             }
         };
@@ -261,6 +265,11 @@ impl Flight {
         let costly = self.streaming && self.object.remote.fetch.ranges() != Some(true);
         let awaited = self.carrier.is_awaited() || self.object.awaits_end();
         !costly && (!awaited || turn >= TURN)
+    }
+
+    /// Bytes that are missing of what was asked for; `None` for the whole object.
+    fn left(&self) -> Option<u64> {
+        self.asked.as_ref().map(|blocks| (blocks.end * BLOCK).saturating_sub(self.position()))
     }
 
     /// Puts arrived bytes into blocks and hands out each block that is full.

@@ -79,6 +79,49 @@ fn mount_a_walk_over_tile_headers_fetches_the_file() {
     mount.settles();
 }
 
+/// 12.3: also an overview that two threads read, each in its own tiles: no transfer pushes another out.
+#[test]
+fn mount_an_overview_by_threads_fetches_the_file() {
+    let (bench, mount, sample) = bench(1);
+    bench.fault("/stac/download* -> delay for=30ms + drip rate=40M");
+    let expected = bench.expect(&sample);
+    const TILE: usize = 750 << 10;
+    // Behind the header, or it would look like a copy.
+    const FIRST: usize = 4096;
+    jumps(&sample.path, vec![0]);
+    let readers: Vec<_> = (0..2)
+        .map(|first| {
+            let (path, size) = (sample.path.clone(), sample.size as usize);
+            thread::spawn(move || {
+                let file = File::open(path).unwrap();
+                // One column of tiles after the other, as GDAL's threads take them.
+                let tiles = (0..11).flat_map(|column| (0..11).map(move |row| row * 11 + column));
+                let mine = tiles.skip(first).step_by(2).filter(|tile| FIRST + (tile + 1) * TILE <= size);
+                mine.map(|tile| {
+                    let mut buffer = vec![0; TILE];
+                    let offset = FIRST + tile * TILE;
+                    file.read_exact_at(&mut buffer, offset as u64).unwrap();
+                    (offset, buffer)
+                })
+                .collect::<Vec<_>>()
+            })
+        })
+        .collect();
+    for (offset, found) in readers.into_iter().flat_map(|reader| reader.join().unwrap()) {
+        assert_same(&found, &expected[offset..][..TILE], "a tile");
+    }
+    let journal = bench.emulator.journal();
+    let broken = journal
+        .snapshot()
+        .entries
+        .into_iter()
+        .filter(|entry| entry.endpoint == Endpoint::Download && !entry.complete);
+    assert!(broken.count() <= 2);
+    assert!(bench.downloads() <= 24, "{} requests", bench.downloads());
+    assert!(bytes(&bench) <= sample.size * 110 / 100, "{} of {}", bytes(&bench), sample.size);
+    mount.settles();
+}
+
 /// 12.4: `cp -r` of a product has the next files fetched while it reads one, within the limit of two.
 #[test]
 fn mount_a_copy_is_fetched_ahead() {
