@@ -4,6 +4,7 @@
 //! a reader can live without a fact, refused where a wrong fact would become a wrong byte. One broken
 //! item, asset or node never hides its neighbours.
 
+pub mod expression;
 pub mod identifier;
 mod lenient;
 pub mod limits;

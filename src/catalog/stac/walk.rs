@@ -128,6 +128,9 @@ impl Walk<'_> {
             }
             let page = fetch(request.clone()).await?;
             let read = self.read(&page, &request, sink)?;
+            if self.query.pages.is_some_and(|pages| self.end.pages >= pages) {
+                return Ok(());
+            }
             let found_all = !self.query.ids.is_empty() && self.end.items >= self.query.products();
             let next = match next_request(&read.links, &request) {
                 Ok(Some(next)) if !found_all => next,
