@@ -26,5 +26,6 @@ mod mount {
     mod slots;
     mod sys;
     mod tree;
+    mod views;
     mod zarr;
 }

@@ -1,6 +1,6 @@
 //! What is kept of an item in a listing: enough to name it, place it, filter it and answer `stat`.
 //!
-//! A day of Sentinel-2 has about 10,000 items of 80 KiB JSON each; a record is about 200 bytes with its id.
+//! A day of Sentinel-2 has about 10,000 items of 80 KiB JSON each; a record is about 300 bytes with its id and outline.
 
 use std::fmt;
 use std::num::NonZeroI64;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::super::identifier::{Bucket, without_packing};
 use super::super::mgrs::Bbox;
+use super::outline::Outline;
 
 /// A compact item.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,8 @@ pub struct ItemRecord {
     pub published: Option<Moment>,
     /// West, south, east, north, rounded outwards.
     pub bbox: Option<[f32; 4]>,
+    /// The footprint, where it is a polygon.
+    pub outline: Option<Outline>,
     /// Percent.
     pub cloud_cover: Option<f32>,
     /// The directories that it is filed in.
@@ -37,6 +40,11 @@ impl ItemRecord {
     /// The instant that decides under which day the item is filed.
     pub fn instant(&self) -> Option<Timestamp> {
         self.datetime.or(self.start).or(self.end).map(Moment::timestamp)
+    }
+
+    /// When the observation began, as far as the item says so.
+    pub fn sensed(&self) -> Option<Timestamp> {
+        self.start.or(self.datetime).or(self.end).map(Moment::timestamp)
     }
 
     /// The name of the product's folder or file, as text that still has to become a file name.
@@ -166,7 +174,7 @@ mod tests {
 
     #[test]
     fn small() {
-        assert!(size_of::<ItemRecord>() <= 144, "{}", size_of::<ItemRecord>());
+        assert!(size_of::<ItemRecord>() <= 160, "{}", size_of::<ItemRecord>());
         assert_eq!(size_of::<Option<Moment>>(), 8);
     }
 

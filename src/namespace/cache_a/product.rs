@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 
 use crate::catalog::identifier::without_packing;
-use crate::catalog::stac::{Asset, Item, ItemRecord, Shape};
+use crate::catalog::stac::{Asset, Item, ItemRecord, Moment, Shape};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::Archive;
 use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Attributes, Directory, Listing, Load, Node};
+use crate::namespace::{Attributes, Directory, Listing, Load, Node, Times};
 
 /// What the name of a product's STAC item ends with.
 pub(super) const ITEM_SUFFIX: &str = ".stac.json";
@@ -44,6 +43,11 @@ pub(super) fn names_of(record: &ItemRecord) -> [String; 3] {
     [encode(&record.name()), encode(without_packing(&record.id)), encode(&record.id)]
 }
 
+/// The times of a product and of all that is in it.
+fn times_of(record: &ItemRecord) -> Times {
+    Times { modified: record.sensed(), published: record.published.map(Moment::timestamp) }
+}
+
 /// The node of a product's part. A folder is not asked about until somebody looks inside.
 pub(super) async fn node(
     archive: &Arc<Archive>,
@@ -62,7 +66,7 @@ pub(super) async fn node(
             let (archive, collection, id) = (Arc::clone(&archive), Arc::clone(&collection), id.clone());
             Box::pin(async move { Ok(archive.item(&collection, &id).await?.raw.clone()) })
         });
-        return Ok(Node::document(item.raw.len() as u64, load, record.instant()));
+        return Ok(Node::document(item.raw.len() as u64, load, times_of(record)));
     }
     let asset = item.assets.iter().find(|asset| asset.whole_product == (part == Part::Archive));
     match asset.and_then(|asset| file(archive, &item, asset)) {
@@ -75,8 +79,8 @@ pub(super) async fn node(
 pub(super) fn folder(archive: &Arc<Archive>, collection: &Arc<str>, record: &ItemRecord) -> Option<Node> {
     let Shape::Folder(_) = record.shape else { return None };
     let (archive, collection) = (Arc::clone(archive), Arc::clone(collection));
-    let (id, time) = (record.id.as_ref().into(), record.instant());
-    Some(Node::directory(ProductDirectory { archive, collection, id, time }))
+    let (id, times) = (record.id.as_ref().into(), times_of(record));
+    Some(Node::directory(ProductDirectory { archive, collection, id, times }))
 }
 
 /// The folder of a product.
@@ -84,7 +88,7 @@ struct ProductDirectory {
     archive: Arc<Archive>,
     collection: Arc<str>,
     id: Arc<str>,
-    time: Option<Timestamp>,
+    times: Times,
 }
 
 impl ProductDirectory {
@@ -95,7 +99,7 @@ impl ProductDirectory {
                 let path: Vec<String> = asset.path.split('/').map(encode).collect();
                 Some((path.join("/"), file(&self.archive, item, asset)?))
             });
-            StaticDirectory::tree(named, self.time)
+            StaticDirectory::tree(named, self.times)
         };
         self.archive.product(&self.collection, &self.id, make).await
     }
@@ -114,8 +118,8 @@ impl Directory for ProductDirectory {
         true
     }
 
-    fn time(&self) -> Option<Timestamp> {
-        self.time
+    fn times(&self) -> Times {
+        self.times
     }
 
     /// Those of the item, once it is in memory: a listing of attributes must not cost a request each.
@@ -142,5 +146,5 @@ fn file(archive: &Archive, item: &Item, asset: &Asset) -> Option<Node> {
     if let Some(kind) = &asset.media_type {
         attributes.push(("user.stac.type".into(), Bytes::from(kind.clone())));
     }
-    Some(Node::remote(remote, item.record.instant(), attributes))
+    Some(Node::remote(remote, times_of(&item.record), attributes))
 }
