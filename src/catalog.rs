@@ -10,6 +10,7 @@ mod lenient;
 pub mod limits;
 pub mod mgrs;
 mod quote;
+pub mod shelf;
 pub mod stac;
 pub mod zarr;
 

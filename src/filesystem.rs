@@ -119,6 +119,7 @@ impl Filesystem {
             let node = directory.lookup(name).await?;
             self.spare_bytes(parent, &node).await?;
             let size = self.size(&node).await?;
+            learnt(&node, size);
             Ok((node, size))
         }
         .await;
@@ -273,6 +274,16 @@ impl Filesystem {
             },
             (None, Node::Directory(_)) => Ok(0),
         }
+    }
+}
+
+/// Lets a file's catalogue remember its length, if that is news.
+fn learnt(node: &Node, size: u64) {
+    if let Node::File(file) = node
+        && let (Content::Remote(remote), Some(learn)) = (&file.content, &file.learn)
+        && remote.length != Some(size)
+    {
+        learn(size);
     }
 }
 

@@ -102,7 +102,12 @@ pub struct FileNode {
     pub times: Times,
     /// Its extended attributes, beside those of the cache.
     pub attributes: Attributes,
+    /// To be told the length of a remote file when it turns out to be another than expected.
+    pub learn: Option<Learn>,
 }
+
+/// Remembers the length of a file.
+pub type Learn = Box<dyn Fn(u64) + Send + Sync>;
 
 /// Fetches a document.
 pub type Load = Arc<dyn Fn() -> BoxFuture<'static, Result<Bytes>> + Send + Sync>;
@@ -128,19 +133,34 @@ impl Node {
     /// A file whose bytes are held.
     pub fn bytes(bytes: impl Into<Bytes>, times: impl Into<Times>) -> Self {
         let content = Content::Bytes(bytes.into());
-        Self::File(Arc::new(FileNode { content, times: times.into(), attributes: Attributes::new() }))
+        Self::File(Arc::new(FileNode {
+            content,
+            times: times.into(),
+            attributes: Attributes::new(),
+            learn: None,
+        }))
     }
 
     /// A document of `length` bytes that is fetched when read.
     pub fn document(length: u64, load: Load, times: impl Into<Times>) -> Self {
         let content = Content::Document(length, load);
-        Self::File(Arc::new(FileNode { content, times: times.into(), attributes: Attributes::new() }))
+        Self::File(Arc::new(FileNode {
+            content,
+            times: times.into(),
+            attributes: Attributes::new(),
+            learn: None,
+        }))
     }
 
     /// A file that is fetched when read.
-    pub fn remote(remote: Remote, times: impl Into<Times>, attributes: Attributes) -> Self {
+    pub fn remote(
+        remote: Remote,
+        times: impl Into<Times>,
+        attributes: Attributes,
+        learn: Option<Learn>,
+    ) -> Self {
         let content = Content::Remote(remote);
-        Self::File(Arc::new(FileNode { content, times: times.into(), attributes }))
+        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, learn }))
     }
 
     /// Directory or file, for listings.

@@ -23,6 +23,7 @@ mod mount {
     mod places;
     mod reading;
     mod secrets;
+    mod shelf;
     mod slots;
     mod sys;
     mod tree;

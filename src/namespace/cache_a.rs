@@ -15,6 +15,7 @@ mod product;
 mod products;
 mod scope;
 mod search;
+mod shelved;
 mod span;
 
 pub use archive::{Archive, Options};

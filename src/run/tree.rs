@@ -11,6 +11,7 @@ use crate::backend::Backend;
 use crate::backend::download::{Download, DownloadMethod};
 use crate::backend::zarr_http::ZarrHttp;
 use crate::catalog::expression::Expression;
+use crate::catalog::shelf::Shelf;
 use crate::credentials::{Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential};
 use crate::error::Result;
 use crate::fetch::Fetch;
@@ -33,6 +34,8 @@ use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
 
 /// How long the headers of an answer may take (contract.md 4.3).
 const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// Most bytes of listings and items on disk.
+const SHELF: u64 = 1 << 30;
 /// How long a transfer waits for its turn (contract.md 4.3).
 const QUEUE: Duration = Duration::from_secs(15 * 60);
 
@@ -50,6 +53,9 @@ pub(super) struct Built {
 impl Built {
     /// Writes to disk what was read last, as far as that takes no longer than `limit`.
     pub(super) async fn flush(self, limit: Duration) {
+        for archive in &self.archives {
+            archive.settle(limit / 2).await;
+        }
         let _ = tokio::task::spawn_blocking(move || self.store.flush(limit)).await;
     }
 
@@ -85,7 +91,10 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     }
     let memory = parse_size("cache.memory", &settings.cache.memory)?;
     let disk = Some(cache::settings(settings)?).filter(|disk| disk.size > 0);
+    // Beside the cache of files, and with a share of its size: some 500 bytes for each product that was ever listed.
+    let disk_settings = disk.as_ref().map(|disk| (disk.dir.clone(), (disk.size / 10).min(SHELF)));
     let disk = disk.map(Disk::open).transpose()?;
+    let shelf = disk_settings.map_or_else(Shelf::default, |(dir, most)| Shelf::open(&dir, most));
     let store = Store::new(memory, disk, tokio::runtime::Handle::current());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
@@ -104,6 +113,7 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
             collections: root.collections.clone(),
             restriction: root.restriction.clone(),
             fetch: fetch.clone(),
+            shelf: shelf.clone(),
         });
         archives.push(Arc::clone(&archive));
         nodes.insert(root.name.as_str().into(), cache_a::root(archive));
@@ -124,7 +134,12 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     let report = Arc::new(Report::new(point, roots, credentials.clone(), store.clone()));
     let live = |make: Box<dyn Fn() -> bytes::Bytes + Send + Sync>| {
         let content = Content::Live(make);
-        Node::File(Arc::new(FileNode { content, times: Times::default(), attributes: Vec::new() }))
+        Node::File(Arc::new(FileNode {
+            content,
+            times: Times::default(),
+            attributes: Vec::new(),
+            learn: None,
+        }))
     };
     let status = Arc::clone(&report);
     let own = [

@@ -3,6 +3,7 @@
 //! Outer rings only, corners rounded to a millionth of a degree (0.1 m), and no more of them than needed to see
 //! in a map what a product covers.
 
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -10,7 +11,7 @@ use super::super::lenient::Members;
 use super::super::mgrs::Bbox;
 
 /// Corners that are kept of one footprint, about; of more every second, third, … one.
-const CORNERS: usize = 64;
+const CORNERS: usize = 32;
 /// Rings of one footprint: one for each side of the antimeridian, and some more.
 const RINGS: usize = 8;
 /// Bytes of a geometry that is looked at.
@@ -22,8 +23,17 @@ const UNIT: f64 = 1_000_000.0;
 pub type Corner = [i32; 2];
 
 /// The outer rings of a footprint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Box<[Corner]>>")]
 pub struct Outline(Box<[Box<[Corner]>]>);
+
+impl TryFrom<Vec<Box<[Corner]>>> for Outline {
+    type Error = &'static str;
+
+    fn try_from(rings: Vec<Box<[Corner]>>) -> Result<Self, Self::Error> {
+        Self::of_rings(rings).ok_or("not an outline")
+    }
+}
 
 type Ring = Vec<Vec<f64>>;
 

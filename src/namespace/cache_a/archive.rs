@@ -1,17 +1,19 @@
 //! What is known of a STAC API, shared by all its directories: collections, listings, items. Each is asked for
 //! once whoever wants it, and kept for as long as data of its age stays the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use super::listings::Listings;
+use super::listings::{Listings, is_passing};
 use super::products::place_of;
 use crate::catalog::expression::Expression;
 use crate::catalog::identifier::{Bucket, Mission};
+use crate::catalog::shelf::Shelf;
 use crate::catalog::stac::client::Client;
 use crate::catalog::stac::{Collection, Extent, Item, Query};
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -36,6 +38,8 @@ pub struct Options {
     pub restriction: Expression,
     /// The door to the service.
     pub fetch: Fetch,
+    /// Where answers are kept on disk.
+    pub shelf: Shelf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +50,9 @@ struct ItemKey {
 
 /// A STAC API, cached.
 pub struct Archive {
-    options: Options,
+    pub(super) options: Options,
+    /// What is on its way to the shelf.
+    pub(super) shelving: TaskTracker,
     pub(super) client: Client,
     pub(super) listings: Listings,
     collections: Cache<(), Arc<Vec<Collection>>>,
@@ -55,6 +61,9 @@ pub struct Archive {
     /// The inside of products, with the number of their files.
     products: Cache<ItemKey, (StaticDirectory, u32)>,
 }
+
+/// Lengths of files that were learnt.
+pub(super) type Lengths = HashMap<ObjectId, u64>;
 
 /// What one page of a collection's products shows of all of them.
 #[derive(Default)]
@@ -76,6 +85,7 @@ impl Archive {
             options,
             client,
             collections: Cache::builder().max_capacity(1).time_to_live(Duration::from_secs(600)).build(),
+            shelving: TaskTracker::new(),
             listings: Listings::new(),
             samples: Cache::builder().max_capacity(100).time_to_live(Duration::from_secs(6 * 3600)).build(),
             items: Cache::builder()
@@ -102,7 +112,18 @@ impl Archive {
     /// The collections to show.
     pub(super) async fn collections(&self) -> Result<Arc<Vec<Collection>>> {
         let ask = async {
-            let mut collections = self.client.collections().await?;
+            let known = self.recall_collections().await;
+            let mut collections = match known {
+                Some(known) if known.fresh => known.what,
+                known => match (self.client.collections().await, known) {
+                    (Ok(collections), _) => {
+                        self.shelve_collections(&collections);
+                        collections
+                    }
+                    (Err(error), Some(old)) if is_passing(&error) => old.what,
+                    (Err(error), _) => return Err(error),
+                },
+            };
             let shown = &self.options.collections;
             if !shown.is_empty() {
                 collections.retain(|collection| shown.contains(&collection.id));
@@ -164,11 +185,14 @@ impl Archive {
         }
     }
 
-    pub(super) async fn keep_item(&self, collection: &Arc<str>, item: Item) -> Arc<Item> {
-        let key = ItemKey { collection: Arc::clone(collection), id: item.id().into() };
-        let item = Arc::new(item);
-        self.items.insert(key, Arc::clone(&item)).await;
-        item
+    /// Keeps items that a search brought.
+    pub(super) async fn keep_items(&self, collection: &Arc<str>, items: Vec<Item>) {
+        let items: Vec<Arc<Item>> = items.into_iter().map(Arc::new).collect();
+        for item in &items {
+            let key = ItemKey { collection: Arc::clone(collection), id: item.id().into() };
+            self.items.insert(key, Arc::clone(item)).await;
+        }
+        self.shelve_items(collection, items);
     }
 
     /// The item with exactly this id.
@@ -178,9 +202,25 @@ impl Archive {
     pub(super) async fn item(&self, collection: &Arc<str>, id: &str) -> Result<Arc<Item>> {
         let key = ItemKey { collection: Arc::clone(collection), id: id.into() };
         let ask = async {
-            match self.client.item(collection, id).await? {
-                Some(item) => Ok(Arc::new(item)),
-                None => fail(ErrorKind::NotFound, format!("{collection} has no product {id}")),
+            let known = self.recall_item(collection, id).await;
+            let known = match known {
+                Some(known) if known.fresh => return Ok(Arc::new(known.what)),
+                known => known,
+            };
+            match (self.client.item(collection, id).await, known) {
+                (Ok(Some(item)), _) => {
+                    let item = Arc::new(item);
+                    self.shelve_items(collection, vec![Arc::clone(&item)]);
+                    Ok(item)
+                }
+                (Ok(None), known) => {
+                    if known.is_some() {
+                        self.unshelve_item(collection, id).await;
+                    }
+                    fail(ErrorKind::NotFound, format!("{collection} has no product {id}"))
+                }
+                (Err(error), Some(old)) if is_passing(&error) => Ok(Arc::new(old.what)),
+                (Err(error), _) => Err(error),
             }
         };
         self.items.try_get_with(key, ask).await.map_err(|error: Arc<Error>| error.as_ref().clone())
@@ -198,16 +238,30 @@ impl Archive {
         &self,
         collection: &Arc<str>,
         id: &str,
-        make: impl FnOnce(&Item) -> StaticDirectory + Send,
+        make: impl FnOnce(&Item, &Lengths) -> StaticDirectory + Send,
     ) -> Result<StaticDirectory> {
         let key = ItemKey { collection: Arc::clone(collection), id: id.into() };
         let ask = async {
             let item = self.item(collection, id).await?;
             let files = u32::try_from(item.assets.len()).unwrap_or(u32::MAX);
-            Ok::<_, Error>((make(&item), files.max(1)))
+            let lengths = self.lengths(&item).await;
+            Ok::<_, Error>((make(&item, &lengths), files.max(1)))
         };
         let product = self.products.try_get_with(key, ask).await;
         product.map(|(inside, _)| inside).map_err(|error| error.as_ref().clone())
+    }
+
+    /// The lengths of an item's files that it does not tell and that were learnt before, by their addresses.
+    pub(super) async fn lengths(&self, item: &Item) -> Lengths {
+        let unknown = item.assets.iter().filter(|asset| asset.size.is_none());
+        let ids: Vec<ObjectId> =
+            unknown.filter_map(|asset| Some(self.remote(&asset.href, None)?.id)).collect();
+        let names: Vec<&str> = ids.iter().map(ObjectId::as_str).collect();
+        let lengths = match names.is_empty() {
+            true => Vec::new(),
+            false => self.recall_lengths(&names).await,
+        };
+        ids.iter().zip(lengths).filter_map(|(id, length)| Some((id.clone(), length?))).collect()
     }
 
     /// The file at an asset's address. What follows `?filename=` stays as the catalogue wrote it

@@ -1,5 +1,5 @@
-//! Listings: each is searched for once, whoever wants it, and kept for as long as data of its age stays the
-//! same.
+//! Listings: each is searched for once, whoever wants it, and kept in memory and on disk for as long as data of its age
+//! stays the same.
 //!
 //! A search goes on to its end even if nobody waits for it any more: who interrupts an `ls` mostly asks again.
 //! When a listing has expired, it is searched for anew. What was listed of days long past is then old, but not
@@ -15,11 +15,12 @@ use jiff::Timestamp;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::archive::{Archive, ITEM_BYTES};
-use super::products::{Age, Products, belongs};
+use super::products::{Products, belongs};
 use super::scope::Scope;
+use super::shelved::age_of;
 use super::span::Span;
 use crate::catalog::stac::Item;
 use crate::error::{Error, ErrorKind, Result};
@@ -90,7 +91,12 @@ impl Archive {
 
     /// The listing as it was, however long ago.
     async fn recall(&self, scope: &Scope, span: Span) -> Option<Arc<Products>> {
-        self.listings.memory.get(&key(scope, span))
+        if let Some(known) = self.listings.memory.get(&key(scope, span)) {
+            return Some(known);
+        }
+        let recalled = Arc::new(self.recall_listing(scope, span).await?);
+        self.keep_listing(scope, span, &recalled);
+        Some(recalled)
     }
 
     /// The search under way for this listing, begun if there is none.
@@ -102,12 +108,14 @@ impl Archive {
         }
         let (archive, scope, ended) = (Arc::clone(self), scope.clone(), key.clone());
         let search = tokio::spawn(async move {
-            let found = archive.search(&scope, span).await.map(Arc::new);
-            if let Ok(products) = &found {
+            let found = archive.search(&scope, span).await;
+            let found = found.map(|(products, complete)| (Arc::new(products), complete));
+            if let Ok((products, complete)) = &found {
                 archive.keep_listing(&scope, span, products);
+                archive.shelve_listing(&scope, span, products, *complete);
             }
             archive.listings.flights.lock().remove(&ended);
-            found
+            found.map(|(products, _)| products)
         });
         let flight = search.map(|ended| {
             ended.unwrap_or_else(|error| {
@@ -119,8 +127,8 @@ impl Archive {
         flight
     }
 
-    /// Asks the service for the products of some days.
-    async fn search(&self, scope: &Scope, span: Span) -> Result<Products> {
+    /// Asks the service for the products of some days; whether it gave all of them.
+    async fn search(&self, scope: &Scope, span: Span) -> Result<(Products, bool)> {
         let mut records = Vec::new();
         let mut few = Vec::new();
         let mut bytes = 0;
@@ -145,14 +153,9 @@ impl Archive {
             }
         }
         if bytes <= ITEM_BYTES / 4 {
-            for item in few {
-                self.keep_item(&scope.collection, item).await;
-            }
+            self.keep_items(&scope.collection, few).await;
         }
-        let now = Timestamp::now();
-        let age =
-            Age { fetched: Instant::now(), keep: span.keep(now), settled: complete && span.is_settled(now) };
-        Ok(Products::new(records, age))
+        Ok((Products::new(records, age_of(span, Timestamp::now(), complete)), complete))
     }
 }
 
@@ -161,9 +164,12 @@ fn key(scope: &Scope, span: Span) -> Key {
 }
 
 /// Whether the service may well answer later.
-fn is_passing(error: &Error) -> bool {
+pub(super) fn is_passing(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Busy
     )
 }
+
+#[cfg(test)]
+mod tests;

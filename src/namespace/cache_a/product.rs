@@ -1,6 +1,7 @@
 //! A product: its files under their own relative paths, so that a SAFE opens as a SAFE.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -8,10 +9,10 @@ use futures_util::future::BoxFuture;
 use crate::catalog::identifier::without_packing;
 use crate::catalog::stac::{Asset, Item, ItemRecord, Moment, Shape};
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::cache_a::archive::Archive;
+use crate::namespace::cache_a::archive::{Archive, Lengths};
 use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Attributes, Directory, Listing, Load, Node, Times};
+use crate::namespace::{Attributes, Directory, Learn, Listing, Load, Node, Times};
 
 /// What the name of a product's STAC item ends with.
 pub(super) const ITEM_SUFFIX: &str = ".stac.json";
@@ -69,7 +70,8 @@ pub(super) async fn node(
         return Ok(Node::document(item.raw.len() as u64, load, times_of(record)));
     }
     let asset = item.assets.iter().find(|asset| asset.whole_product == (part == Part::Archive));
-    match asset.and_then(|asset| file(archive, &item, asset)) {
+    let lengths = archive.lengths(&item).await;
+    match asset.and_then(|asset| file(archive, &item, asset, &lengths)) {
         Some(node) => Ok(node),
         None => fail(ErrorKind::NotFound, format!("{} has no such file", record.id)),
     }
@@ -93,11 +95,11 @@ struct ProductDirectory {
 
 impl ProductDirectory {
     async fn inside(&self) -> Result<StaticDirectory> {
-        let make = |item: &Item| {
+        let make = |item: &Item, lengths: &Lengths| {
             let files = item.assets.iter().filter(|asset| !asset.whole_product);
             let named = files.filter_map(|asset| {
                 let path: Vec<String> = asset.path.split('/').map(encode).collect();
-                Some((path.join("/"), file(&self.archive, item, asset)?))
+                Some((path.join("/"), file(&self.archive, item, asset, lengths)?))
             });
             StaticDirectory::tree(named, self.times)
         };
@@ -137,8 +139,9 @@ impl Directory for ProductDirectory {
     }
 }
 
-fn file(archive: &Archive, item: &Item, asset: &Asset) -> Option<Node> {
-    let remote = archive.remote(&asset.href, asset.size)?;
+fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -> Option<Node> {
+    let mut remote = archive.remote(&asset.href, asset.size)?;
+    remote.length = remote.length.or_else(|| lengths.get(&remote.id).copied());
     // A query may be a signature that opens the file for everybody; `filename` is the path (protocol.md 3.4).
     let (address, query) = asset.href.split_once('?').unwrap_or((&asset.href, ""));
     let shown = if query.starts_with("filename=") { &asset.href } else { address };
@@ -146,5 +149,15 @@ fn file(archive: &Archive, item: &Item, asset: &Asset) -> Option<Node> {
     if let Some(kind) = &asset.media_type {
         attributes.push(("user.stac.type".into(), Bytes::from(kind.clone())));
     }
-    Some(Node::remote(remote, times_of(&item.record), attributes))
+    let learnt = asset.size.is_none().then(|| -> Learn {
+        let (archive, id) = (Arc::downgrade(archive), remote.id.clone());
+        let told = AtomicU64::new(u64::MAX);
+        Box::new(move |length| {
+            let news = told.swap(length, Ordering::Relaxed) != length;
+            if let Some(archive) = archive.upgrade().filter(|_| news) {
+                archive.shelve_length(id.as_str(), length);
+            }
+        })
+    });
+    Some(Node::remote(remote, times_of(&item.record), attributes, learnt))
 }

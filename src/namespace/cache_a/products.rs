@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ const RECORD: usize = 700;
 pub(super) struct Age {
     /// When its search ended.
     pub(super) fetched: Instant,
+    /// The same for the shelf, which outlives the process.
+    pub(super) fetched_at: Timestamp,
     pub(super) keep: Duration,
     /// Whether it is complete and of days that hardly change any more.
     pub(super) settled: bool,
