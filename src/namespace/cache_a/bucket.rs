@@ -9,7 +9,7 @@ use jiff::civil::Date;
 
 use super::footprints;
 use super::product::{self, ITEM_SUFFIX, Part};
-use super::products::Products;
+use super::products::{Products, place_of};
 use super::scope::Scope;
 use crate::catalog::stac::ItemRecord;
 use crate::error::{ErrorKind, Result, fail};
@@ -52,6 +52,11 @@ impl BucketDirectory {
         Ok(Node::directory(directory))
     }
 
+    /// The product that answers to a file name; the name may be one of another bucket of the day.
+    fn here(&self, name: &str) -> Option<&ItemRecord> {
+        self.products.named(name).filter(|record| place_of(record) == self.path)
+    }
+
     fn level(&self) -> Level<'_> {
         let mut level = Level { deeper: BTreeSet::new(), products: Vec::new() };
         let from = self.products.places.range(self.path.clone()..);
@@ -71,6 +76,13 @@ impl BucketDirectory {
 }
 
 impl Directory for BucketDirectory {
+    /// Folders of products, which `find` and `ls -l` look up by the thousand.
+    fn at_hand(&self, name: &str) -> Option<Result<Node>> {
+        let (product, part) = Part::asked(name);
+        let record = self.here(product).filter(|_| part == Part::Itself)?;
+        product::folder(&self.scope.archive, &self.scope.collection, record).map(Ok)
+    }
+
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
         Box::pin(async move {
             let level = self.level();
@@ -84,9 +96,7 @@ impl Directory for BucketDirectory {
                 return Ok(footprints::node(shown, |record| encode(&record.name())));
             }
             let (product, part) = Part::asked(name);
-            let record = self.products.names.get(product).and_then(|index| self.products.records.get(*index));
-            // The name may be one of another bucket of the day.
-            match record.filter(|record| level.products.iter().any(|here| here.id == record.id)) {
+            match self.here(product) {
                 Some(record) => {
                     product::node(&self.scope.archive, &self.scope.collection, record, part).await
                 }

@@ -25,6 +25,12 @@ impl Directory for DayDirectory {
         })
     }
 
+    /// The buckets of a day that is in memory.
+    fn at_hand(&self, name: &str) -> Option<Result<Node>> {
+        let products = self.scope.in_memory(Span::day(self.date))?;
+        Some(BucketDirectory::node(&self.scope, products, vec![name.to_owned()], self.date))
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
             let products = self.scope.products(Span::day(self.date)).await?;

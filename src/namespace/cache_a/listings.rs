@@ -84,6 +84,11 @@ impl Archive {
         self.recall(scope, span).await.filter(|known| known.age.is_fresh())
     }
 
+    /// The listing if it is in memory and still true.
+    pub(super) fn in_memory(&self, scope: &Scope, span: Span) -> Option<Arc<Products>> {
+        self.listings.memory.get(&key(scope, span)).filter(|known| known.age.is_fresh())
+    }
+
     /// Remembers what was made from another listing.
     pub(super) fn keep_listing(&self, scope: &Scope, span: Span, products: &Arc<Products>) {
         self.listings.memory.insert(key(scope, span), Arc::clone(products));

@@ -1,6 +1,8 @@
 //! The products of some days, as they were found by one search: by place and by name.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,7 +17,7 @@ use crate::catalog::stac::ItemRecord;
 use crate::namespace::name::encode;
 
 /// What a record costs, about, without its id and outline, its place and names included.
-const RECORD: usize = 700;
+const RECORD: usize = 500;
 
 /// How old a listing is, and how long it holds.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +43,10 @@ pub(super) struct Products {
     pub(super) records: Vec<ItemRecord>,
     /// The records of each bucket, by the file names of its levels.
     pub(super) places: BTreeMap<Vec<String>, Vec<usize>>,
-    /// The record behind each file name that a product answers to.
-    pub(super) names: HashMap<String, usize>,
+    /// The record behind each file name that a product answers to, by the hash of the name: names would be half of the
+    /// memory.
+    names: HashMap<u64, u32>,
+    hasher: RandomState,
     pub(super) age: Age,
 }
 
@@ -52,14 +56,22 @@ impl Products {
         records.dedup_by(|one, two| one.id == two.id);
         records.shrink_to_fit();
         let mut places: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
-        let mut names = HashMap::new();
+        let (mut names, hasher) = (HashMap::new(), RandomState::new());
         for (index, record) in records.iter().enumerate() {
             places.entry(place_of(record)).or_default().push(index);
             for name in names_of(record) {
-                names.entry(name).or_insert(index);
+                names.entry(hasher.hash_one(&*name)).or_insert(index as u32);
             }
         }
-        Self { records, places, names, age }
+        names.shrink_to_fit();
+        Self { records, places, names, hasher, age }
+    }
+
+    /// The product that answers to a file name.
+    pub(super) fn named(&self, name: &str) -> Option<&ItemRecord> {
+        let index = self.names.get(&self.hasher.hash_one(name))?;
+        // Two names of one hash are as good as impossible, and then one of them is not found.
+        self.records.get(*index as usize).filter(|record| names_of(record).iter().any(|known| known == name))
     }
 
     /// Those of one day among them.

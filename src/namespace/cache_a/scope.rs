@@ -61,13 +61,18 @@ impl Scope {
     /// What the service met.
     pub(super) async fn products_in(&self, day: Date, name: &str) -> Result<Arc<Products>> {
         let span = Span::day(day);
-        match self.within(name) {
-            Some(part) => match self.known(span).await {
-                Some(whole) => Ok(whole),
-                None => part.products(span).await,
-            },
-            None => self.products(span).await,
+        if let Some(whole) = self.known(span).await {
+            return Ok(whole);
         }
+        match self.within(name) {
+            Some(part) => part.products(span).await,
+            None => self.archive.listing(self, span).await,
+        }
+    }
+
+    /// A listing that is in memory and still true.
+    pub(super) fn in_memory(&self, span: Span) -> Option<Arc<Products>> {
+        self.archive.in_memory(self, span)
     }
 
     /// A listing that is still true, of the span or of more.
