@@ -8,7 +8,7 @@ use dcms_emulator::behaviour::Sizes;
 use dcms_emulator::journal::Endpoint;
 use dcms_emulator::{DataSet, Options, Scale};
 
-use super::harness::{Bench, LIMIT, Mount, PRODUCT, Setup, errno, names, read, until, within};
+use super::harness::{Bench, LIMIT, Mount, PRODUCT, Setup, errno, names, output_of, read, until, within};
 
 const TILE: &str = "cache-a/SENTINEL-2/by-date/2024/09/24/T32TQM";
 
@@ -124,4 +124,20 @@ fn mount_two_mounts_share_what_is_known() {
     assert_eq!(names(two.path.join(TILE)).unwrap(), listed);
     let other = two.path.join("cache-a/SENTINEL-2/by-date/2024/09/23/T32TQM");
     assert_ne!(errno(stat(other)), 0);
+}
+
+/// 13.8: clearing the cache forgets listings, too.
+#[test]
+fn mount_clearing_the_cache_forgets_listings() {
+    let bench = Bench::demo();
+    let mount = bench.mount();
+    let listed = names(mount.path.join(TILE)).unwrap();
+    mount.end();
+    let mut command = bench.command();
+    let child = command.args(["cache", "clear", "--config"]).arg(bench.config()).spawn().unwrap();
+    assert!(output_of(child).status.success());
+    bench.emulator.journal().reset();
+    let mount = bench.mount();
+    assert_eq!(names(mount.path.join(TILE)).unwrap(), listed);
+    assert_eq!(bench.emulator.journal().requests(Endpoint::Search), 1);
 }
