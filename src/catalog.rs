@@ -4,11 +4,13 @@
 //! a reader can live without a fact, refused where a wrong fact would become a wrong byte. One broken
 //! item, asset or node never hides its neighbours.
 
+pub mod expression;
 pub mod identifier;
 mod lenient;
 pub mod limits;
 pub mod mgrs;
 mod quote;
+pub mod shelf;
 pub mod stac;
 pub mod zarr;
 

@@ -47,6 +47,15 @@ pub struct MountArgs {
     /// Base address of the Zarr stores shown as cache-b
     #[arg(long, value_name = "URL")]
     pub cache_b_url: Option<String>,
+    /// Show only products of cache-a that touch this box, in degrees
+    #[arg(long, value_name = "W:S:E:N", allow_hyphen_values = true)]
+    pub bbox: Option<String>,
+    /// Show only products of cache-a of this time: 2024, 2024-06, 2024-06-01..2024-08-31, 2024-06..
+    #[arg(long, value_name = "TIME")]
+    pub datetime: Option<String>,
+    /// Show only products of cache-a with such a cloud cover in percent: '<20', where they tell it
+    #[arg(long, value_name = "LIMIT")]
+    pub cloud_cover: Option<String>,
     /// Mount even if a service does not answer now; it is asked again when something is read
     #[arg(long)]
     pub offline: bool,

@@ -13,14 +13,12 @@ mod walks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
 pub use crate::filesystem::reading::{DiskRead, OpenedFile, Ready, Register};
 use crate::filesystem::walks::Walks;
-use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node};
+use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node, Times};
 use crate::store::Store;
 
 /// The root's inode, as the kernel's protocol fixes it.
@@ -40,8 +38,8 @@ pub struct Stat {
     pub kind: Kind,
     /// Bytes in it; 0 for directories.
     pub size: u64,
-    /// Time of last change, where one is known.
-    pub time: Option<Timestamp>,
+    /// Its times, where they are known.
+    pub times: Times,
 }
 
 /// A name that was found.
@@ -121,6 +119,7 @@ impl Filesystem {
             let node = directory.lookup(name).await?;
             self.spare_bytes(parent, &node).await?;
             let size = self.size(&node).await?;
+            learnt(&node, size);
             Ok((node, size))
         }
         .await;
@@ -142,9 +141,10 @@ impl Filesystem {
         // The size that was told before: the kernel may hold pages of this file, and would cut them off.
         match node.map(|(node, size)| stat(inode, &node, self.size_now(&node).unwrap_or(size))) {
             Some(stat) => Found { stat, ttl: opened.directory.holds_for().unwrap_or(self.0.ttl) },
-            None => {
-                Found { stat: Stat { inode, kind: entry.kind, size: 0, time: None }, ttl: Duration::ZERO }
-            }
+            None => Found {
+                stat: Stat { inode, kind: entry.kind, size: 0, times: Times::default() },
+                ttl: Duration::ZERO,
+            },
         }
     }
 
@@ -277,10 +277,20 @@ impl Filesystem {
     }
 }
 
+/// Lets a file's catalogue remember its length, if that is news.
+fn learnt(node: &Node, size: u64) {
+    if let Node::File(file) = node
+        && let (Content::Remote(remote), Some(learn)) = (&file.content, &file.learn)
+        && remote.length != Some(size)
+    {
+        learn(size);
+    }
+}
+
 fn stat(inode: u64, node: &Node, size: u64) -> Stat {
-    let time = match node {
-        Node::Directory(directory) => directory.time(),
-        Node::File(file) => file.time,
+    let times = match node {
+        Node::Directory(directory) => directory.times(),
+        Node::File(file) => file.times,
     };
-    Stat { inode, kind: node.kind(), size, time }
+    Stat { inode, kind: node.kind(), size, times }
 }

@@ -30,6 +30,7 @@ use crate::fuse::answers::Answers;
 use crate::fuse::attributes::Presentation;
 use crate::fuse::listing::entries;
 use crate::fuse::passthrough::Passthrough;
+pub use crate::fuse::report::recent_errors;
 use crate::fuse::report::report;
 use crate::sys::caller::Caller;
 

@@ -59,14 +59,29 @@ pub trait Directory: Send + Sync {
         false
     }
 
-    /// Sensing or creation time, if it has one.
-    fn time(&self) -> Option<Timestamp> {
-        None
+    /// Its times, as far as known.
+    fn times(&self) -> Times {
+        Times::default()
     }
 
     /// Its extended attributes; answered from memory.
     fn attributes(&self) -> Attributes {
         Attributes::new()
+    }
+}
+
+/// The times of a file or directory, as far as known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Times {
+    /// When what it shows was: the start of the observation. `mtime` to programs.
+    pub modified: Option<Timestamp>,
+    /// When it was published. `ctime` to programs; where it is not known, the same as the other.
+    pub published: Option<Timestamp>,
+}
+
+impl From<Option<Timestamp>> for Times {
+    fn from(modified: Option<Timestamp>) -> Self {
+        Self { modified, published: None }
     }
 }
 
@@ -83,11 +98,16 @@ pub enum Node {
 pub struct FileNode {
     /// Where its bytes come from.
     pub content: Content,
-    /// Its time of last change, as far as known.
-    pub time: Option<Timestamp>,
+    /// Its times, as far as known.
+    pub times: Times,
     /// Its extended attributes, beside those of the cache.
     pub attributes: Attributes,
+    /// To be told the length of a remote file when it turns out to be another than expected.
+    pub learn: Option<Learn>,
 }
+
+/// Remembers the length of a file.
+pub type Learn = Box<dyn Fn(u64) + Send + Sync>;
 
 /// Fetches a document.
 pub type Load = Arc<dyn Fn() -> BoxFuture<'static, Result<Bytes>> + Send + Sync>;
@@ -111,20 +131,36 @@ impl Node {
     }
 
     /// A file whose bytes are held.
-    pub fn bytes(bytes: impl Into<Bytes>, time: Option<Timestamp>) -> Self {
+    pub fn bytes(bytes: impl Into<Bytes>, times: impl Into<Times>) -> Self {
         let content = Content::Bytes(bytes.into());
-        Self::File(Arc::new(FileNode { content, time, attributes: Attributes::new() }))
+        Self::File(Arc::new(FileNode {
+            content,
+            times: times.into(),
+            attributes: Attributes::new(),
+            learn: None,
+        }))
     }
 
     /// A document of `length` bytes that is fetched when read.
-    pub fn document(length: u64, load: Load, time: Option<Timestamp>) -> Self {
+    pub fn document(length: u64, load: Load, times: impl Into<Times>) -> Self {
         let content = Content::Document(length, load);
-        Self::File(Arc::new(FileNode { content, time, attributes: Attributes::new() }))
+        Self::File(Arc::new(FileNode {
+            content,
+            times: times.into(),
+            attributes: Attributes::new(),
+            learn: None,
+        }))
     }
 
     /// A file that is fetched when read.
-    pub fn remote(remote: Remote, time: Option<Timestamp>, attributes: Attributes) -> Self {
-        Self::File(Arc::new(FileNode { content: Content::Remote(remote), time, attributes }))
+    pub fn remote(
+        remote: Remote,
+        times: impl Into<Times>,
+        attributes: Attributes,
+        learn: Option<Learn>,
+    ) -> Self {
+        let content = Content::Remote(remote);
+        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, learn }))
     }
 
     /// Directory or file, for listings.

@@ -5,6 +5,7 @@
 
 pub mod layers;
 pub mod quantity;
+mod searches;
 mod tables;
 
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ impl Settings {
         parse_size("cache.min_free", &self.cache.min_free)?;
         parse_duration("mount.attr_ttl", &self.mount.attr_ttl)?;
         self.mount.read_ahead_bytes()?;
+        self.check_searches()?;
         let own =
             [("cache_a.downloads", self.cache_a.downloads), ("cache_b.requests", self.cache_b.requests)];
         let catalogs = self.catalog.iter().map(|catalog| ("catalog.downloads", catalog.downloads));
@@ -62,13 +64,9 @@ impl Settings {
     fn not_yet(&self) -> Result<()> {
         let set = [
             ("cache_a.access = \"s3\"", self.cache_a.access == Access::S3),
-            ("cache_a.bbox", !self.cache_a.bbox.is_empty()),
-            ("cache_a.datetime", !self.cache_a.datetime.is_empty()),
-            ("cache_a.cloud_cover", !self.cache_a.cloud_cover.is_empty()),
             ("cache_b.bytes_per_day", !self.cache_b.bytes_per_day.is_empty()),
             ("cache_b.requests_per_month", !self.cache_b.requests_per_month.is_empty()),
             ("mount.profile", self.mount.profile != "default"),
-            ("[view.…]", !self.view.is_empty()),
         ];
         match set.iter().find(|(_, set)| *set) {
             Some((key, _)) => fail(

@@ -47,6 +47,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("zarrs_metadata", &["catalog/zarr"]),
     ("zarrs_metadata_ext", &["catalog/zarr"]),
     ("crc32c", &["store"]),
+    ("rusqlite", &["catalog/shelf"]),
+    ("flate2", &["catalog/shelf"]),
     ("backon", &["fetch/retry"]),
     ("html5gum", &["credentials/form"]),
     // Backends name header and method types; a client exists in `transport` only.

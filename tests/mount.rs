@@ -23,8 +23,10 @@ mod mount {
     mod places;
     mod reading;
     mod secrets;
+    mod shelf;
     mod slots;
     mod sys;
     mod tree;
+    mod views;
     mod zarr;
 }

@@ -12,6 +12,7 @@ pub mod item;
 
 pub mod link;
 pub mod next;
+pub mod outline;
 pub mod page;
 pub mod path;
 pub mod query;
@@ -23,6 +24,7 @@ pub use collection::{Collection, CollectionList, Endpoints, Extent, Landing};
 pub use item::Item;
 pub use link::Link;
 pub use next::{Method, PageRequest};
+pub use outline::Outline;
 pub use query::{Comparison, Query};
 pub use record::{ItemRecord, Moment, Packing, Shape, SingleFile};
 pub use walk::{WalkEnd, Way, walk};

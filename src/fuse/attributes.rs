@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{Errno, FileAttr, FileType, INodeNo, ReplyDirectoryPlus, ReplyEntry, ReplyXattr};
+use jiff::Timestamp;
 
 use super::listing::Listed;
 use super::{ABSENT_AT_LEAST, BLOCK_SIZE, GENERATION};
 use crate::filesystem::handles::OpenDirectory;
 use crate::filesystem::{Absent, Filesystem, Found, Stat};
-use crate::namespace::Kind;
+use crate::namespace::{Kind, Times};
 
 /// Who owns what is shown, and who may read it.
 #[derive(Clone, Copy)]
@@ -25,10 +26,12 @@ impl Presentation {
     }
 
     pub(super) fn file_attr(&self, stat: &Stat) -> FileAttr {
-        let time = stat.time.map_or(self.mounted, |time| {
+        let system = |time: Timestamp| {
             u64::try_from(time.as_second())
                 .map_or(UNIX_EPOCH, |second| UNIX_EPOCH + Duration::from_secs(second))
-        });
+        };
+        let time = stat.times.modified.map_or(self.mounted, system);
+        let published = stat.times.published.map_or(time, system);
         let (perm, nlink) = match (stat.kind, self.others) {
             (Kind::Directory, true) => (0o555, 2),
             (Kind::Directory, false) => (0o500, 2),
@@ -41,7 +44,7 @@ impl Presentation {
             blocks: stat.size.div_ceil(512),
             atime: time,
             mtime: time,
-            ctime: time,
+            ctime: published,
             crtime: time,
             kind: file_type(stat.kind),
             perm,
@@ -59,7 +62,7 @@ impl Presentation {
             Ok(Ok(found)) => reply.entry(&found.ttl, &self.file_attr(&found.stat), GENERATION),
             // Inode 0 says "there is no such name", and for how long.
             Ok(Err(absent)) => {
-                let nothing = Stat { inode: 0, kind: Kind::File, size: 0, time: None };
+                let nothing = Stat { inode: 0, kind: Kind::File, size: 0, times: Times::default() };
                 reply.entry(&absent.max(ABSENT_AT_LEAST), &self.file_attr(&nothing), GENERATION);
             }
             Err(error) => reply.error(error),
@@ -78,7 +81,7 @@ impl Presentation {
         let name = listed.name.as_ref();
         let Some(entry) = &listed.entry else {
             // `.` and `..`: the kernel takes their names only.
-            let stat = Stat { inode: listed.inode, kind: listed.kind, size: 0, time: None };
+            let stat = Stat { inode: listed.inode, kind: listed.kind, size: 0, times: Times::default() };
             let attr = self.file_attr(&stat);
             return reply.add(INodeNo(listed.inode), next, name, &Duration::ZERO, &attr, GENERATION);
         };

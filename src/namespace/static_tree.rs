@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::{Attributes, Directory, Entry, Listing, Node};
+use crate::namespace::{Attributes, Directory, Entry, Listing, Node, Times};
 
 /// A directory that holds its nodes.
 #[derive(Clone, Default)]
 pub struct StaticDirectory {
     nodes: Arc<BTreeMap<Arc<str>, Node>>,
-    time: Option<Timestamp>,
+    times: Times,
     attributes: Arc<Attributes>,
 }
 
@@ -21,12 +20,12 @@ impl StaticDirectory {
     /// A directory of these nodes, listed in the order of their names.
     pub fn of<N: Into<Arc<str>>>(nodes: impl IntoIterator<Item = (N, Node)>) -> Self {
         let nodes = nodes.into_iter().map(|(name, node)| (name.into(), node)).collect();
-        Self { nodes: Arc::new(nodes), time: None, attributes: Arc::default() }
+        Self { nodes: Arc::new(nodes), times: Times::default(), attributes: Arc::default() }
     }
 
-    /// A tree from files with relative paths, all directories with the same time. A path that is a
+    /// A tree from files with relative paths, all directories with the same times. A path that is a
     /// directory of another one gives way to it.
-    pub fn tree(files: impl IntoIterator<Item = (String, Node)>, time: Option<Timestamp>) -> Self {
+    pub fn tree(files: impl IntoIterator<Item = (String, Node)>, times: Times) -> Self {
         let mut level: BTreeMap<Arc<str>, Node> = BTreeMap::new();
         let mut below: BTreeMap<String, Vec<(String, Node)>> = BTreeMap::new();
         for (path, node) in files {
@@ -40,9 +39,9 @@ impl StaticDirectory {
             }
         }
         for (name, files) in below {
-            level.insert(name.into(), Node::directory(Self::tree(files, time)));
+            level.insert(name.into(), Node::directory(Self::tree(files, times)));
         }
-        Self { nodes: Arc::new(level), time, attributes: Arc::default() }
+        Self { nodes: Arc::new(level), times, attributes: Arc::default() }
     }
 
     fn find(&self, name: &str) -> Result<Node> {
@@ -79,8 +78,8 @@ impl Directory for StaticDirectory {
         true
     }
 
-    fn time(&self) -> Option<Timestamp> {
-        self.time
+    fn times(&self) -> Times {
+        self.times
     }
 
     fn attributes(&self) -> Attributes {
@@ -96,7 +95,7 @@ mod tests {
     async fn a_tree_is_made_of_paths() {
         let file = || Node::bytes("x", None);
         let paths = ["MTD.xml", "GRANULE/L2A/IMG/B02.jp2", "GRANULE/L2A/IMG/B03.jp2", "GRANULE/MTD.xml"];
-        let tree = StaticDirectory::tree(paths.map(|path| (path.to_owned(), file())), None);
+        let tree = StaticDirectory::tree(paths.map(|path| (path.to_owned(), file())), Times::default());
         assert_eq!(tree.list().await.unwrap().len(), 2);
         let Node::Directory(granule) = tree.lookup("GRANULE").await.unwrap() else {
             panic!("not a directory")

@@ -91,6 +91,9 @@ fn sources(args: &MountArgs) -> layers::Sources {
     let options = [
         ("cache_a.url", text(&args.cache_a_url)),
         ("cache_b.url", text(&args.cache_b_url)),
+        ("cache_a.bbox", text(&args.bbox)),
+        ("cache_a.datetime", text(&args.datetime)),
+        ("cache_a.cloud_cover", text(&args.cloud_cover)),
         ("mount.allow_other", args.allow_other.then_some(Value::Boolean(true))),
     ];
     sources.options = options.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();

@@ -13,7 +13,7 @@ pub(super) fn text(report: &Report) -> String {
     for service in &status.services {
         text += &format!("  {:<14} {}\n", format!("{}/", service.name), service.url);
     }
-    text += "  .dcmsfs/       what the mount says of itself: status.json\n\nThe account\n";
+    text += "  .dcmsfs/       what the mount says of itself: status.json, errors\n\nThe account\n";
     for account in &status.accounts {
         let state = match account.state {
             State::LoggedIn => "logged in".to_owned(),
@@ -27,12 +27,14 @@ pub(super) fn text(report: &Report) -> String {
     text += &format!(
         "\nTo try\n  \
          ls {point}/cache-a/SENTINEL-2/by-date/2024/09/24\n  \
+         ls {point}/cache-a/SENTINEL-2/by-tile/32/T/QM/2024/09\n  \
+         ls '{point}/cache-a/SENTINEL-2/search/cloud<20,bbox=6:45:8:47,date=2024-09/2024/09'\n  \
          cp -r {point}/cache-a/SENTINEL-2/by-id/PRODUCT.SAFE .\n  \
          gdalinfo {point}/cache-a/SENTINEL-2/by-date/2024/09/24/TILE/PRODUCT.SAFE/MTD_MSIL2A.xml\n  \
          python3 -c 'import xarray; print(xarray.open_zarr(\"{point}/cache-b/COLLECTION/STORE.zarr\"))'\n  \
          dcmsfs status\n\n\
          Any product can be opened by its identifier under by-id/, any Zarr store by its name under cache-b/,\n\
-         even if it is not listed.\n"
+         even if it is not listed. Why something failed is in .dcmsfs/errors.\n"
     );
     text
 }

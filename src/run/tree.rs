@@ -10,15 +10,18 @@ use url::Url;
 use crate::backend::Backend;
 use crate::backend::download::{Download, DownloadMethod};
 use crate::backend::zarr_http::ZarrHttp;
+use crate::catalog::expression::Expression;
+use crate::catalog::shelf::Shelf;
 use crate::credentials::{Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential};
 use crate::error::Result;
 use crate::fetch::Fetch;
 use crate::fetch::slots::{Slots, UserSlots};
 use crate::filesystem::Filesystem;
+use crate::fuse::recent_errors;
 use crate::namespace::cache_a::{self, Archive};
 use crate::namespace::cache_b::{self, Stores};
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Content, FileNode, Node};
+use crate::namespace::{Content, FileNode, Node, Times};
 use crate::run::cache;
 use crate::run::places;
 use crate::run::readme;
@@ -31,6 +34,8 @@ use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
 
 /// How long the headers of an answer may take (contract.md 4.3).
 const FIRST_BYTE: Duration = Duration::from_secs(30);
+/// Most bytes of listings and items on disk.
+const SHELF: u64 = 1 << 30;
 /// How long a transfer waits for its turn (contract.md 4.3).
 const QUEUE: Duration = Duration::from_secs(15 * 60);
 
@@ -48,6 +53,9 @@ pub(super) struct Built {
 impl Built {
     /// Writes to disk what was read last, as far as that takes no longer than `limit`.
     pub(super) async fn flush(self, limit: Duration) {
+        for archive in &self.archives {
+            archive.settle(limit / 2).await;
+        }
         let _ = tokio::task::spawn_blocking(move || self.store.flush(limit)).await;
     }
 
@@ -83,7 +91,10 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     }
     let memory = parse_size("cache.memory", &settings.cache.memory)?;
     let disk = Some(cache::settings(settings)?).filter(|disk| disk.size > 0);
+    // Beside the cache of files, and with a share of its size: some 500 bytes for each product that was ever listed.
+    let disk_settings = disk.as_ref().map(|disk| (disk.dir.clone(), (disk.size / 10).min(SHELF)));
     let disk = disk.map(Disk::open).transpose()?;
+    let shelf = disk_settings.map_or_else(Shelf::default, |(dir, most)| Shelf::open(&dir, most));
     let store = Store::new(memory, disk, tokio::runtime::Handle::current());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
@@ -100,11 +111,16 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
             root: root.url.clone(),
             download: root.download.clone(),
             collections: root.collections.clone(),
+            restriction: root.restriction.clone(),
             fetch: fetch.clone(),
+            shelf: shelf.clone(),
         });
         archives.push(Arc::clone(&archive));
         nodes.insert(root.name.as_str().into(), cache_a::root(archive));
         roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
+    }
+    if let Some(archive) = archives.first().filter(|_| !settings.view.is_empty()) {
+        nodes.insert("views".into(), views(settings, archive)?);
     }
     for root in &plan.hosts {
         let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
@@ -118,10 +134,18 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     let report = Arc::new(Report::new(point, roots, credentials.clone(), store.clone()));
     let live = |make: Box<dyn Fn() -> bytes::Bytes + Send + Sync>| {
         let content = Content::Live(make);
-        Node::File(Arc::new(FileNode { content, time: None, attributes: Vec::new() }))
+        Node::File(Arc::new(FileNode {
+            content,
+            times: Times::default(),
+            attributes: Vec::new(),
+            learn: None,
+        }))
     };
     let status = Arc::clone(&report);
-    let own = [("status.json", live(Box::new(move || status.json().into())))];
+    let own = [
+        ("status.json", live(Box::new(move || status.json().into()))),
+        ("errors", live(Box::new(|| recent_errors().into()))),
+    ];
     nodes.insert(".dcmsfs".into(), Node::directory(StaticDirectory::of(own)));
     nodes.insert("README.txt".into(), live(Box::new(move || readme::text(&report).into())));
 
@@ -130,6 +154,16 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     let host = plan.archives.first().map(|root| &root.url).or(plan.hosts.first().map(|root| &root.url));
     let source = format!("dcmsfs:{}", host.and_then(Url::host_str).unwrap_or_default());
     Ok(Built { filesystem, source, store, _credentials: credentials, archives, hosts })
+}
+
+/// The saved searches, each as a directory.
+fn views(settings: &Settings, archive: &Arc<Archive>) -> Result<Node> {
+    let mut views: BTreeMap<Arc<str>, Node> = BTreeMap::new();
+    for (name, view) in &settings.view {
+        let found = cache_a::view(archive, &view.collection, &view.expression(name)?);
+        views.insert(name.as_str().into(), found);
+    }
+    Ok(Node::directory(StaticDirectory::of(views)))
 }
 
 /// The door to a service. `shared` names the account's service whose slots all processes of the user share.
@@ -164,6 +198,7 @@ struct ArchivePlan {
     method: Method,
     downloads: usize,
     collections: Vec<String>,
+    restriction: Expression,
     login: bool,
 }
 
@@ -189,6 +224,7 @@ impl Plan {
                 method: a.download_method,
                 downloads: a.downloads,
                 collections: a.collections.clone(),
+                restriction: a.restriction()?,
                 login: true,
             });
         }
@@ -200,6 +236,7 @@ impl Plan {
                 method: Method::Auto,
                 downloads: catalog.downloads,
                 collections: Vec::new(),
+                restriction: Expression::default(),
                 login: false,
             });
         }

@@ -122,7 +122,7 @@ fn mount_a_product_with_and_without_its_ending() {
         assert!(item["id"].as_str().unwrap().starts_with(PRODUCT));
         assert!(item["assets"].as_object().unwrap().len() > 50);
     }
-    assert_eq!(names(mount.path.join(DAY).join("T32TQM")).unwrap().len(), 2, "listed is one spelling");
+    assert_eq!(names(mount.path.join(DAY).join("T32TQM")).unwrap().len(), 3, "listed is one spelling");
     for wrong in [
         "nothing",
         "S2A_MSIL2A_20240924T101031_N0511_R026_T32TQM_20240924T161049.SAFE",

@@ -3,6 +3,8 @@
 //! The table is tree.md "Tile level". A bucket is decided once, when an item is read, and kept small in its
 //! record; [`parse_bucket_name`] goes the other way, so that a lookup of one name needs no listing.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::mgrs::{Bbox, Tile};
 use super::field::number;
 use super::{Identifier, Mission, Place};
@@ -11,7 +13,7 @@ use super::{Identifier, Mission, Place};
 const UNPLACED: &str = "unplaced";
 
 /// Where a product belongs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Bucket {
     /// Sentinel-2, mosaics, and all else with an MGRS tile.
     Tile(Tile),

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::mercator::unproject;
 
 /// West, south, east, north in degrees. `west > east` means that the box crosses the antimeridian
@@ -28,7 +30,8 @@ const SLACK: f64 = 1_000.0;
 const SAMPLES: u8 = 8;
 
 /// A 100 km square of the grid. Written without the leading `T`: `32TQM`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Tile {
     zone: u8,
     band: u8,
@@ -117,6 +120,20 @@ impl fmt::Display for Tile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [band, column, row] = [self.band, self.column, self.row].map(char::from);
         write!(f, "{:02}{band}{column}{row}", self.zone)
+    }
+}
+
+impl From<Tile> for String {
+    fn from(tile: Tile) -> Self {
+        tile.to_string()
+    }
+}
+
+impl TryFrom<String> for Tile {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("not a tile")
     }
 }
 

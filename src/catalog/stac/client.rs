@@ -21,9 +21,12 @@ use crate::transport::{Method, Purpose, Request, RequestBody};
 
 /// How long one document's headers may take (contract.md 4.3: listing page).
 const FIRST_BYTE: Duration = Duration::from_secs(30);
-/// Items asked for per page. The largest page of the catalogue whose documentation Cache-A's repeats
-/// (protocol.md 3.2); a service that refuses it is asked again without a wish.
-const PAGE: u32 = 1000;
+/// Items asked for per page at first; a service that refuses it is asked again without a wish.
+const PAGE: u32 = 250;
+/// The largest page of the catalogue whose documentation Cache-A's repeats (protocol.md 3.2).
+const LARGEST_PAGE: usize = 1000;
+/// What a page should have: items differ from 3 to 100 KiB, and two pages are in memory at a time.
+const PAGE_BYTES: usize = 12 << 20;
 
 /// A STAC API.
 pub struct Client {
@@ -102,7 +105,21 @@ impl Client {
                 self.learnt.lock().page = None;
                 Ok(end)
             }
-            outcome => outcome,
+            outcome => {
+                if let Ok(end) = &outcome {
+                    self.learn_page(end);
+                }
+                outcome
+            }
+        }
+    }
+
+    /// Fits the page to the size of the items that came.
+    fn learn_page(&self, end: &WalkEnd) {
+        let items = end.items + end.unasked;
+        if let (true, Some(page)) = (items >= 10, &mut self.learnt.lock().page) {
+            let fitting = PAGE_BYTES / (end.bytes / items).max(1);
+            *page = u32::try_from(fitting.clamp(20, LARGEST_PAGE)).unwrap_or(PAGE);
         }
     }
 

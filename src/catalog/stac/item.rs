@@ -16,6 +16,7 @@ use super::super::quote::quote;
 use super::asset::{Asset, RawAsset, arrange};
 use super::footprint;
 use super::link;
+use super::outline::Outline;
 use super::record::{ItemRecord, Moment, Packing, Shape, SingleFile, compact};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -188,6 +189,7 @@ fn record(
             .instant(&["publicationDate", "published", "created", "updated"])
             .map(Moment::from),
         bbox: bbox.map(compact),
+        outline: geometry.and_then(Outline::of_geometry),
         cloud_cover: properties.number(&["eo:cloud_cover", "cloudCover"]).map(|percent| percent as f32),
         bucket: Bucket::decide(identifier.as_ref(), facts),
         shape,

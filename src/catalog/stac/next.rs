@@ -143,17 +143,30 @@ impl Guard {
         }
     }
 
-    /// Whether this request may be made; else why the walk ends here.
-    pub fn admit(&mut self, request: &PageRequest) -> Result<(), String> {
-        if self.requests.len() >= PAGES {
-            return Err(format!("the listing has more than {PAGES} pages"));
-        }
+    /// Whether this request will surely be made next.
+    pub fn would_admit(&self, request: &PageRequest) -> bool {
+        // After a page without news, each page may be the last.
+        self.idle_pages == 0
+            && self.requests.len() < PAGES
+            && self.ids.len() < ITEMS
+            && !self.requests.contains(&Self::digest(request))
+    }
+
+    fn digest(request: &PageRequest) -> blake3::Hash {
         let mut digest = blake3::Hasher::new();
         digest.update(&[request.method as u8]);
         digest.update(request.url.as_str().as_bytes());
         digest.update(&[0]);
         digest.update(request.body.as_deref().unwrap_or_default());
-        if !self.requests.insert(digest.finalize()) {
+        digest.finalize()
+    }
+
+    /// Whether this request may be made; else why the walk ends here.
+    pub fn admit(&mut self, request: &PageRequest) -> Result<(), String> {
+        if self.requests.len() >= PAGES {
+            return Err(format!("the listing has more than {PAGES} pages"));
+        }
+        if !self.requests.insert(Self::digest(request)) {
             return Err("the next link leads back to a page that was read already".to_owned());
         }
         self.news = false;

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde_json::value::RawValue;
 use url::Url;
 
-use super::super::lenient::{Key, Members, whole};
+use super::super::lenient::{Key, Members, Pick, whole};
 use super::super::limits::{DOCUMENT_BYTES, ITEMS_PER_PAGE};
 use super::super::quote::quote;
 use super::Item;
@@ -58,6 +58,13 @@ pub fn read(page: &Bytes, base: Option<&Url>, sink: &mut (dyn FnMut(Item) + Send
         return fail(ErrorKind::Protocol, "search answer is not a feature collection");
     }
     Ok(reader.end)
+}
+
+/// The links of a page, without looking at its items; none if the page cannot be read.
+pub fn links(page: &Bytes) -> Vec<Link> {
+    let Ok(text) = std::str::from_utf8(page) else { return Vec::new() };
+    let picked = Pick(["links"]).deserialize(&mut serde_json::Deserializer::from_str(text));
+    picked.ok().and_then(|[links]| links).map(link::read_all).unwrap_or_default()
 }
 
 struct Reader<'r> {

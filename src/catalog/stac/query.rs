@@ -56,7 +56,7 @@ impl Comparison {
     }
 
     /// Whether `left` compares so to `right`.
-    pub fn holds(self, left: f32, right: f32) -> bool {
+    pub fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
         match self {
             Self::Less => left < right,
             Self::LessOrEqual => left <= right,
@@ -88,6 +88,8 @@ pub struct Query {
     pub cloud_cover: Option<(Comparison, f64)>,
     /// Items per page; the service may give fewer.
     pub limit: Option<u32>,
+    /// Pages to read; `None`: all.
+    pub pages: Option<usize>,
 }
 
 impl Query {
@@ -261,6 +263,7 @@ mod tests {
             ids: vec!["x+y/ä".into()],
             cloud_cover: Some((Comparison::LessOrEqual, 20.5)),
             limit: Some(100),
+            pages: None,
         }
     }
 

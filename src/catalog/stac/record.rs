@@ -1,35 +1,49 @@
 //! What is kept of an item in a listing: enough to name it, place it, filter it and answer `stat`.
 //!
-//! A day of Sentinel-2 has about 10,000 items of 80 KiB JSON each; a record is about 200 bytes with its id.
+//! A day of Sentinel-2 has about 10,000 items of 80 KiB JSON each; a record is about 300 bytes with its id and outline.
 
 use std::fmt;
 use std::num::NonZeroI64;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::super::identifier::{Bucket, without_packing};
 use super::super::mgrs::Bbox;
+use super::outline::Outline;
 
-/// A compact item.
-#[derive(Clone, Debug, PartialEq)]
+/// A compact item. On disk its members have names of one letter, and those that are missing take no room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ItemRecord {
     /// The item's id as served.
+    #[serde(rename = "i")]
     pub id: Box<str>,
     /// `datetime`: when it was observed, if one instant says so.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub datetime: Option<Moment>,
     /// Start of the observation: `start_datetime`, `timeCoverageStart`, or the identifier's.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub start: Option<Moment>,
     /// End of the observation.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub end: Option<Moment>,
     /// When the service published it.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub published: Option<Moment>,
     /// West, south, east, north, rounded outwards.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     pub bbox: Option<[f32; 4]>,
+    /// The footprint, where it is a polygon.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub outline: Option<Outline>,
     /// Percent.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub cloud_cover: Option<f32>,
     /// The directories that it is filed in.
+    #[serde(rename = "k")]
     pub bucket: Bucket,
     /// Whether it is shown as a folder or as one file.
+    #[serde(rename = "f")]
     pub shape: Shape,
 }
 
@@ -37,6 +51,11 @@ impl ItemRecord {
     /// The instant that decides under which day the item is filed.
     pub fn instant(&self) -> Option<Timestamp> {
         self.datetime.or(self.start).or(self.end).map(Moment::timestamp)
+    }
+
+    /// When the observation began, as far as the item says so.
+    pub fn sensed(&self) -> Option<Timestamp> {
+        self.start.or(self.datetime).or(self.end).map(Moment::timestamp)
     }
 
     /// The name of the product's folder or file, as text that still has to become a file name.
@@ -62,7 +81,7 @@ impl ItemRecord {
 }
 
 /// How a product is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Shape {
     /// A folder with this ending.
     Folder(Packing),
@@ -71,7 +90,7 @@ pub enum Shape {
 }
 
 /// A product that is one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SingleFile {
     /// Its name, as served.
     pub name: Box<str>,
@@ -80,7 +99,7 @@ pub struct SingleFile {
 }
 
 /// The ending of a product's folder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Packing {
     /// None.
     #[default]
@@ -121,7 +140,7 @@ impl fmt::Display for Packing {
 ///
 /// **Invariant**: the number is `2 × microseconds since 1970 + 1`, so it is never zero; all of jiff's
 /// range (±2.6 × 10^17 µs) fits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Moment(NonZeroI64);
 
 impl Moment {
@@ -166,7 +185,7 @@ mod tests {
 
     #[test]
     fn small() {
-        assert!(size_of::<ItemRecord>() <= 144, "{}", size_of::<ItemRecord>());
+        assert!(size_of::<ItemRecord>() <= 160, "{}", size_of::<ItemRecord>());
         assert_eq!(size_of::<Option<Moment>>(), 8);
     }
 
@@ -175,6 +194,33 @@ mod tests {
         for instant in [Timestamp::MIN, Timestamp::MAX, Timestamp::UNIX_EPOCH] {
             let back = Moment::from(instant).timestamp();
             assert!((instant.as_nanosecond() - back.as_nanosecond()).abs() < 1000, "{instant} {back}");
+        }
+    }
+
+    #[test]
+    fn records_return_from_disk_and_take_little_there() {
+        let item = r#"{"id":"S2A_MSIL2A_20240924T101031_N0511_R026_T32TQM_20240924T161048.SAFE","bbox":[11.4,44.1,13.1,45.2],
+            "geometry":{"type":"Polygon","coordinates":[[[11.43071,42.426912],[12.763136,42.390881],[12.705562,41.404035],[11.393461,41.438846],[11.43071,42.426912]]]},
+            "properties":{"datetime":"2024-09-24T10:10:31.024Z","eo:cloud_cover":12.3,"publicationDate":"2024-09-24T19:10:31Z"},
+            "assets":{"a":{"href":"https://c.example/d?filename=x/S2A_MSIL2A_20240924T101031_N0511_R026_T32TQM_20240924T161048.SAFE/b.jp2"}}}"#;
+        let mut record = super::super::Item::parse(&bytes::Bytes::from(item), None).unwrap().record;
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.len() < 500, "{}: {text}", text.len());
+        assert_eq!(serde_json::from_str::<ItemRecord>(&text).unwrap(), record);
+        let buckets = [
+            Bucket::RelativeOrbit(7),
+            Bucket::TypeAndTrack("x".into(), None),
+            Bucket::TypeAndArea("x".into(), "y".into()),
+            Bucket::TypeAndOrbit("x".into(), Some(5)),
+            Bucket::Grid("g".into()),
+            Bucket::PathRow(1, 2),
+            Bucket::Cell(-10, 20),
+            Bucket::Unplaced,
+        ];
+        for bucket in buckets {
+            record = ItemRecord { bucket, outline: None, shape: Shape::Folder(Packing::Sen3), ..record };
+            let text = serde_json::to_string(&record).unwrap();
+            assert_eq!(serde_json::from_str::<ItemRecord>(&text).unwrap(), record);
         }
     }
 

@@ -3,6 +3,9 @@
 //! The network is a closure of the caller's: it knows deadlines, slots and which hosts may be asked. A
 //! walk that had to stop early is no error; it says that it is incomplete, and why.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
@@ -57,6 +60,8 @@ pub struct WalkEnd {
     pub way: Way,
     /// Pages read.
     pub pages: usize,
+    /// Bytes of these pages.
+    pub bytes: usize,
     /// Items handed over: different ones that match the search.
     pub items: usize,
     /// Items that came but did not match: more than a few mean that the service ignores a parameter.
@@ -109,6 +114,33 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Protocol)
 }
 
+/// A page that was asked for before its turn.
+struct Ahead<'f> {
+    fetch: BoxFuture<'f, Result<Bytes>>,
+    /// What came of it at once.
+    outcome: Option<Result<Bytes>>,
+}
+
+impl<'f> Ahead<'f> {
+    /// Sends the request, as far as that can be done without waiting.
+    async fn begin(mut fetch: BoxFuture<'f, Result<Bytes>>) -> Self {
+        let outcome = match poll_fn(|context| Poll::Ready(fetch.as_mut().poll(context))).await {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        };
+        // Who writes to the connection is another task.
+        tokio::task::yield_now().await;
+        Self { fetch, outcome }
+    }
+
+    async fn end(self) -> Result<Bytes> {
+        match self.outcome {
+            Some(outcome) => outcome,
+            None => self.fetch.await,
+        }
+    }
+}
+
 struct Walk<'q> {
     query: &'q Query,
     guard: Guard,
@@ -122,12 +154,19 @@ impl Walk<'_> {
         fetch: &'f Fetch<'f>,
         sink: &mut (dyn FnMut(Item) + Send),
     ) -> Result<()> {
+        if let Err(reason) = self.guard.admit(&request) {
+            return self.stop(reason);
+        }
+        let mut page = fetch(request.clone()).await?;
         loop {
-            if let Err(reason) = self.guard.admit(&request) {
-                return self.stop(reason);
-            }
-            let page = fetch(request.clone()).await?;
+            let mut ahead = match self.foreseen(&page, &request) {
+                Some(next) => Some((next.clone(), Ahead::begin(fetch(next)).await)),
+                None => None,
+            };
             let read = self.read(&page, &request, sink)?;
+            if self.query.pages.is_some_and(|pages| self.end.pages >= pages) {
+                return Ok(());
+            }
             let found_all = !self.query.ids.is_empty() && self.end.items >= self.query.products();
             let next = match next_request(&read.links, &request) {
                 Ok(Some(next)) if !found_all => next,
@@ -139,8 +178,26 @@ impl Walk<'_> {
                 let all = read.matched.is_some_and(|matched| self.guard.items() as u64 >= matched);
                 return if all { Ok(()) } else { self.stop(reason) };
             }
+            if let Err(reason) = self.guard.admit(&next) {
+                return self.stop(reason);
+            }
+            // Freed before the next one fills the memory.
+            drop(std::mem::take(&mut page));
+            page = match ahead.take().filter(|(asked, _)| *asked == next) {
+                Some((_, coming)) => coming.end().await?,
+                None => fetch(next.clone()).await?,
+            };
             request = next;
         }
+    }
+
+    /// The next page, where it will be asked for whatever this one holds: its request goes out before this one is read.
+    fn foreseen(&self, page: &Bytes, request: &PageRequest) -> Option<PageRequest> {
+        if !self.query.ids.is_empty() || self.query.pages.is_some() {
+            return None;
+        }
+        let next = next_request(&page::links(page), request).ok().flatten()?;
+        self.guard.would_admit(&next).then_some(next)
     }
 
     fn read(
@@ -162,6 +219,7 @@ impl Walk<'_> {
             }
         })?;
         end.pages += 1;
+        end.bytes += page.len();
         end.skipped += read.skipped;
         if end.problem.is_none() {
             end.problem.clone_from(&read.problem);
@@ -183,7 +241,17 @@ impl Walk<'_> {
 
 impl WalkEnd {
     fn new(way: Way) -> Self {
-        Self { way, pages: 0, items: 0, unasked: 0, skipped: 0, problem: None, complete: true, reason: None }
+        Self {
+            way,
+            pages: 0,
+            bytes: 0,
+            items: 0,
+            unasked: 0,
+            skipped: 0,
+            problem: None,
+            complete: true,
+            reason: None,
+        }
     }
 }
 

@@ -1,37 +1,31 @@
-//! What is known of a STAC API, shared by all its directories: collections, days, items. Each is asked for
+//! What is known of a STAC API, shared by all its directories: collections, listings, items. Each is asked for
 //! once whoever wants it, and kept for as long as data of its age stays the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use moka::Expiry;
 use moka::future::Cache;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::catalog::bucket;
-use crate::catalog::mgrs::Bbox;
+use super::listings::{Listings, is_passing};
+use super::products::place_of;
+use crate::catalog::expression::Expression;
+use crate::catalog::identifier::{Bucket, Mission};
+use crate::catalog::shelf::Shelf;
 use crate::catalog::stac::client::Client;
-use crate::catalog::stac::{Collection, Item, ItemRecord, Query};
+use crate::catalog::stac::{Collection, Extent, Item, Query};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
-use crate::namespace::cache_a::product::names_of;
-use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
 use crate::object::ObjectId;
 use crate::store::{Access, Format, Remote};
 
-/// Bytes of records, and of items as served, that are kept.
-const RECORD_BYTES: u64 = 64 << 20;
-const ITEM_BYTES: u64 = 32 << 20;
+/// Bytes of items as served that are kept.
+pub(super) const ITEM_BYTES: u64 = 32 << 20;
 /// Files of products that are kept as trees.
 const PRODUCT_FILES: u64 = 20_000;
-/// What a record costs, about, without its id, its place and names included.
-const RECORD: usize = 700;
-
 /// What an archive is made of.
 pub struct Options {
     /// Root of the STAC API.
@@ -40,45 +34,12 @@ pub struct Options {
     pub download: Option<Url>,
     /// Collections to show; empty: all.
     pub collections: Vec<String>,
+    /// What all that is shown has to meet.
+    pub restriction: Expression,
     /// The door to the service.
     pub fetch: Fetch,
-}
-
-/// The products of one day, or of one part of it.
-pub(super) struct Day {
-    /// In the order of their ids, each once.
-    pub(super) records: Vec<ItemRecord>,
-    /// The records of each bucket, by the file names of its levels.
-    pub(super) places: BTreeMap<Vec<String>, Vec<usize>>,
-    /// The record behind each file name that a product answers to.
-    pub(super) names: HashMap<String, usize>,
-    keep: Duration,
-}
-
-impl Day {
-    fn new(mut records: Vec<ItemRecord>, keep: Duration) -> Self {
-        records.sort_by(|one, two| one.id.cmp(&two.id));
-        records.dedup_by(|one, two| one.id == two.id);
-        let mut places: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
-        let mut names = HashMap::new();
-        for (index, record) in records.iter().enumerate() {
-            let levels = bucket(record).iter().map(|name| encode(name)).collect();
-            places.entry(levels).or_default().push(index);
-            for name in names_of(record) {
-                names.entry(name).or_insert(index);
-            }
-        }
-        Self { records, places, names, keep }
-    }
-}
-
-/// A day of a collection: all of it, or what a box may hold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct DayKey {
-    collection: Arc<str>,
-    date: Date,
-    /// The directory whose box was searched; `None` for the whole day.
-    part: Option<Arc<str>>,
+    /// Where answers are kept on disk.
+    pub shelf: Shelf,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,21 +50,30 @@ struct ItemKey {
 
 /// A STAC API, cached.
 pub struct Archive {
-    options: Options,
-    client: Client,
+    pub(super) options: Options,
+    /// What is on its way to the shelf.
+    pub(super) shelving: TaskTracker,
+    pub(super) client: Client,
+    pub(super) listings: Listings,
     collections: Cache<(), Arc<Vec<Collection>>>,
-    days: Cache<DayKey, Arc<Day>>,
+    samples: Cache<Arc<str>, Arc<Sample>>,
     items: Cache<ItemKey, Arc<Item>>,
     /// The inside of products, with the number of their files.
     products: Cache<ItemKey, (StaticDirectory, u32)>,
 }
 
-struct AsOldAsItsData;
+/// Lengths of files that were learnt.
+pub(super) type Lengths = HashMap<ObjectId, u64>;
 
-impl Expiry<DayKey, Arc<Day>> for AsOldAsItsData {
-    fn expire_after_create(&self, _: &DayKey, day: &Arc<Day>, _: Instant) -> Option<Duration> {
-        Some(day.keep)
-    }
+/// What one page of a collection's products shows of all of them.
+#[derive(Default)]
+pub(super) struct Sample {
+    /// Their buckets, by the file names of the levels.
+    pub(super) places: BTreeSet<Vec<String>>,
+    /// Whether they are filed under tiles.
+    pub(super) tiled: bool,
+    /// Whether they tell their cloud cover.
+    pub(super) clouds: bool,
 }
 
 impl Archive {
@@ -111,19 +81,13 @@ impl Archive {
     pub fn new(options: Options) -> Arc<Self> {
         let client = Client::new(options.root.clone(), options.fetch.clone());
         let item_weight = |_: &ItemKey, item: &Arc<Item>| u32::try_from(item.raw.len()).unwrap_or(u32::MAX);
-        let day_weight = |_: &DayKey, day: &Arc<Day>| {
-            let bytes = day.records.iter().map(|record| RECORD + record.id.len()).sum::<usize>();
-            u32::try_from(bytes + RECORD).unwrap_or(u32::MAX)
-        };
         Arc::new(Self {
             options,
             client,
             collections: Cache::builder().max_capacity(1).time_to_live(Duration::from_secs(600)).build(),
-            days: Cache::builder()
-                .max_capacity(RECORD_BYTES)
-                .weigher(day_weight)
-                .expire_after(AsOldAsItsData)
-                .build(),
+            shelving: TaskTracker::new(),
+            listings: Listings::new(),
+            samples: Cache::builder().max_capacity(100).time_to_live(Duration::from_secs(6 * 3600)).build(),
             items: Cache::builder()
                 .max_capacity(ITEM_BYTES)
                 .weigher(item_weight)
@@ -148,7 +112,18 @@ impl Archive {
     /// The collections to show.
     pub(super) async fn collections(&self) -> Result<Arc<Vec<Collection>>> {
         let ask = async {
-            let mut collections = self.client.collections().await?;
+            let known = self.recall_collections().await;
+            let mut collections = match known {
+                Some(known) if known.fresh => known.what,
+                known => match (self.client.collections().await, known) {
+                    (Ok(collections), _) => {
+                        self.shelve_collections(&collections);
+                        collections
+                    }
+                    (Err(error), Some(old)) if is_passing(&error) => old.what,
+                    (Err(error), _) => return Err(error),
+                },
+            };
             let shown = &self.options.collections;
             if !shown.is_empty() {
                 collections.retain(|collection| shown.contains(&collection.id));
@@ -158,71 +133,66 @@ impl Archive {
         self.collections.try_get_with((), ask).await.map_err(|error| error.as_ref().clone())
     }
 
-    /// All products of a day; a walk over the pages of one search.
-    pub(super) async fn day(&self, collection: &Arc<str>, date: Date) -> Result<Arc<Day>> {
-        let key = DayKey { collection: Arc::clone(collection), date, part: None };
-        self.search(key, None).await
-    }
-
-    /// The products of a day that may lie in directory `name`, whose box is `bbox`: one small search, unless
-    /// the whole day is known.
-    pub(super) async fn part_of_day(
-        &self,
-        collection: &Arc<str>,
-        date: Date,
-        name: &str,
-        bbox: Bbox,
-    ) -> Result<Arc<Day>> {
-        let whole = DayKey { collection: Arc::clone(collection), date, part: None };
-        if let Some(day) = self.days.get(&whole).await {
-            return Ok(day);
+    /// When the products of a collection are from.
+    ///
+    /// # Errors
+    /// `NotFound` when the service has no such collection.
+    pub(super) async fn extent(&self, collection: &str) -> Result<Extent> {
+        let collections = self.collections().await?;
+        match collections.iter().find(|known| known.id == *collection) {
+            Some(known) => Ok(known.extent),
+            None => fail(ErrorKind::NotFound, format!("the service has no collection {collection}")),
         }
-        self.search(DayKey { part: Some(name.into()), ..whole }, Some(bbox)).await
     }
 
-    async fn search(&self, key: DayKey, bbox: Option<Bbox>) -> Result<Arc<Day>> {
+    /// One page of a collection's products.
+    ///
+    /// # Errors
+    /// What the service met.
+    pub(super) async fn sample(&self, collection: &Arc<str>) -> Result<Arc<Sample>> {
         let ask = async {
-            let (start, end) = window(key.date)?;
-            let query = Query {
-                collections: vec![key.collection.to_string()],
-                bbox,
-                interval: (Some(start), Some(end)),
-                ..Query::default()
-            };
-            let mut records = Vec::new();
-            let mut few = Vec::new();
-            let mut bytes = 0;
+            let query =
+                Query { collections: vec![collection.to_string()], pages: Some(1), ..Query::default() };
+            let mut sample = Sample::default();
             let mut take = |item: Item| {
-                // An item without one instant matches every day that it touches, and is filed under one.
-                if item.record.instant().is_some_and(|instant| instant < start || instant >= end) {
-                    return;
-                }
-                records.push(item.record.clone());
-                bytes += item.raw.len() as u64;
-                // The items of a small search are what is asked for next; those of a big one are too many.
-                if bytes <= ITEM_BYTES / 4 {
-                    few.push(item.detach());
-                }
+                sample.tiled |= matches!(item.record.bucket, Bucket::Tile(_));
+                sample.clouds |= item.record.cloud_cover.is_some();
+                sample.places.insert(place_of(&item.record));
             };
-            let walk = self.client.search(&query, &mut take).await?;
-            if let Some(reason) = &walk.reason {
-                tracing::warn!(collection = &*key.collection, date = %key.date, "the listing is incomplete: {reason}");
-            }
-            if bytes <= ITEM_BYTES / 4 {
-                for item in few {
-                    self.keep_item(&key.collection, item).await;
-                }
-            }
-            Ok::<_, Error>(Arc::new(Day::new(records, keep(key.date, Timestamp::now()))))
+            self.client.search(&query, &mut take).await?;
+            Ok::<_, Error>(Arc::new(sample))
         };
-        self.days.try_get_with(key.clone(), ask).await.map_err(|error| error.as_ref().clone())
+        self.samples.try_get_with(Arc::clone(collection), ask).await.map_err(|error| error.as_ref().clone())
     }
 
-    async fn keep_item(&self, collection: &Arc<str>, item: Item) -> Arc<Item> {
-        let key = ItemKey { collection: Arc::clone(collection), id: item.id().into() };
-        let item = Arc::new(item);
-        self.items.insert(key, Arc::clone(&item)).await;
-        item
+    /// Whether products of a collection tell their cloud cover: the radar and the trace gases do not (protocol.md
+    /// 3.2), of unknown ones a page tells.
+    ///
+    /// # Errors
+    /// What the service met.
+    pub(super) async fn has_clouds(&self, collection: &Arc<str>) -> Result<bool> {
+        match Mission::from_platform(collection) {
+            Some(mission) => Ok(may_have_clouds(mission)),
+            None => Ok(self.sample(collection).await?.clouds),
+        }
+    }
+
+    /// What the whole mount is restricted to, as far as products of a collection can be.
+    pub(super) fn restriction(&self, collection: &str) -> Expression {
+        match Mission::from_platform(collection) {
+            Some(mission) if !may_have_clouds(mission) => self.options.restriction.without_clouds(),
+            _ => self.options.restriction.clone(),
+        }
+    }
+
+    /// Keeps items that a search brought.
+    pub(super) async fn keep_items(&self, collection: &Arc<str>, items: Vec<Item>) {
+        let items: Vec<Arc<Item>> = items.into_iter().map(Arc::new).collect();
+        for item in &items {
+            let key = ItemKey { collection: Arc::clone(collection), id: item.id().into() };
+            self.items.insert(key, Arc::clone(item)).await;
+        }
+        self.shelve_items(collection, items);
     }
 
     /// The item with exactly this id.
@@ -232,9 +202,25 @@ impl Archive {
     pub(super) async fn item(&self, collection: &Arc<str>, id: &str) -> Result<Arc<Item>> {
         let key = ItemKey { collection: Arc::clone(collection), id: id.into() };
         let ask = async {
-            match self.client.item(collection, id).await? {
-                Some(item) => Ok(Arc::new(item)),
-                None => fail(ErrorKind::NotFound, format!("{collection} has no product {id}")),
+            let known = self.recall_item(collection, id).await;
+            let known = match known {
+                Some(known) if known.fresh => return Ok(Arc::new(known.what)),
+                known => known,
+            };
+            match (self.client.item(collection, id).await, known) {
+                (Ok(Some(item)), _) => {
+                    let item = Arc::new(item);
+                    self.shelve_items(collection, vec![Arc::clone(&item)]);
+                    Ok(item)
+                }
+                (Ok(None), known) => {
+                    if known.is_some() {
+                        self.unshelve_item(collection, id).await;
+                    }
+                    fail(ErrorKind::NotFound, format!("{collection} has no product {id}"))
+                }
+                (Err(error), Some(old)) if is_passing(&error) => Ok(Arc::new(old.what)),
+                (Err(error), _) => Err(error),
             }
         };
         self.items.try_get_with(key, ask).await.map_err(|error: Arc<Error>| error.as_ref().clone())
@@ -252,16 +238,30 @@ impl Archive {
         &self,
         collection: &Arc<str>,
         id: &str,
-        make: impl FnOnce(&Item) -> StaticDirectory + Send,
+        make: impl FnOnce(&Item, &Lengths) -> StaticDirectory + Send,
     ) -> Result<StaticDirectory> {
         let key = ItemKey { collection: Arc::clone(collection), id: id.into() };
         let ask = async {
             let item = self.item(collection, id).await?;
             let files = u32::try_from(item.assets.len()).unwrap_or(u32::MAX);
-            Ok::<_, Error>((make(&item), files.max(1)))
+            let lengths = self.lengths(&item).await;
+            Ok::<_, Error>((make(&item, &lengths), files.max(1)))
         };
         let product = self.products.try_get_with(key, ask).await;
         product.map(|(inside, _)| inside).map_err(|error| error.as_ref().clone())
+    }
+
+    /// The lengths of an item's files that it does not tell and that were learnt before, by their addresses.
+    pub(super) async fn lengths(&self, item: &Item) -> Lengths {
+        let unknown = item.assets.iter().filter(|asset| asset.size.is_none());
+        let ids: Vec<ObjectId> =
+            unknown.filter_map(|asset| Some(self.remote(&asset.href, None)?.id)).collect();
+        let names: Vec<&str> = ids.iter().map(ObjectId::as_str).collect();
+        let lengths = match names.is_empty() {
+            true => Vec::new(),
+            false => self.recall_lengths(&names).await,
+        };
+        ids.iter().zip(lengths).filter_map(|(id, length)| Some((id.clone(), length?))).collect()
     }
 
     /// The file at an asset's address. What follows `?filename=` stays as the catalogue wrote it
@@ -290,44 +290,6 @@ fn public_address(url: &Url) -> String {
     }
 }
 
-/// The window of a day: from its midnight to the next, UTC (tree.md).
-fn window(date: Date) -> Result<(Timestamp, Timestamp)> {
-    let midnight = |date: Date| date.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
-    let ends = midnight(date).and_then(|start| Ok((start, midnight(date.tomorrow()?)?)));
-    ends.map_err(|_| Error::new(ErrorKind::NotFound, format!("{date} is not a day that can be searched")))
-}
-
-/// How long a day's listing holds: today's changes by the minute, last year's hardly ever.
-fn keep(date: Date, now: Timestamp) -> Duration {
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let age = today.since(date).map_or(0, |span| span.get_days());
-    Duration::from_secs(match age {
-        i32::MIN..=1 => 60,
-        2..=30 => 15 * 60,
-        _ => 6 * 3600,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::civil::date;
-
-    #[test]
-    fn listings_hold_by_the_age_of_their_data() {
-        let now: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
-        assert_eq!(keep(date(2026, 11, 22), now), Duration::from_secs(60));
-        assert_eq!(keep(date(2026, 11, 10), now), Duration::from_secs(900));
-        assert_eq!(keep(date(2024, 9, 24), now), Duration::from_secs(6 * 3600));
-        assert_eq!(keep(date(2027, 1, 1), now), Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_day_is_half_open_in_utc() {
-        let (start, end) = window(date(2024, 2, 29)).unwrap();
-        assert_eq!(
-            (start.to_string(), end.to_string()),
-            ("2024-02-29T00:00:00Z".into(), "2024-03-01T00:00:00Z".into())
-        );
-    }
+fn may_have_clouds(mission: Mission) -> bool {
+    matches!(mission, Mission::Sentinel2 | Mission::Sentinel3)
 }

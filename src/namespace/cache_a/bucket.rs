@@ -1,25 +1,31 @@
-//! A tile, orbit or cell on a day: its products, each with its STAC item beside it.
+//! A tile, orbit or cell on a day: its products, each with its STAC item beside it, and their footprints.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use jiff::civil::Date;
 
+use super::footprints;
+use super::product::{self, ITEM_SUFFIX, Part};
+use super::products::{Products, place_of};
+use super::scope::Scope;
 use crate::catalog::stac::ItemRecord;
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::cache_a::archive::{Archive, Day};
-use crate::namespace::cache_a::product::{self, ITEM_SUFFIX, Part};
 use crate::namespace::name::encode;
 use crate::namespace::{Directory, Entry, Kind, Listing, Node};
+
+/// What is believed for longer is as good as fixed.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// The products of a day whose bucket begins with `path`. It holds the listing that it was found in, so what
 /// is seen inside it is of one moment.
 pub(super) struct BucketDirectory {
-    pub(super) archive: Arc<Archive>,
-    pub(super) collection: Arc<str>,
-    pub(super) day: Arc<Day>,
+    scope: Scope,
+    products: Arc<Products>,
     /// File names of the levels, outer first.
-    pub(super) path: Vec<String>,
+    path: Vec<String>,
 }
 
 /// What stands right below a level: deeper levels, and the records of products.
@@ -29,21 +35,39 @@ struct Level<'a> {
 }
 
 impl BucketDirectory {
-    pub(super) fn is_empty(&self) -> bool {
-        let level = self.level();
-        level.deeper.is_empty() && level.products.is_empty()
+    /// The bucket `path` of a day whose products were found.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no product in it.
+    pub(super) fn node(scope: &Scope, products: Arc<Products>, path: Vec<String>, day: Date) -> Result<Node> {
+        let directory = Self { scope: scope.clone(), products, path };
+        let level = directory.level();
+        if level.deeper.is_empty() && level.products.is_empty() {
+            let place = directory.path.join("/");
+            return fail(
+                ErrorKind::NotFound,
+                format!("no product of {} on {day} in {place}", scope.collection),
+            );
+        }
+        Ok(Node::directory(directory))
+    }
+
+    /// The product that answers to a file name; the name may be one of another bucket of the day.
+    fn here(&self, name: &str) -> Option<&ItemRecord> {
+        self.products.named(name).filter(|record| place_of(record) == self.path)
     }
 
     fn level(&self) -> Level<'_> {
         let mut level = Level { deeper: BTreeSet::new(), products: Vec::new() };
-        let from = self.day.places.range(self.path.clone()..);
+        let from = self.products.places.range(self.path.clone()..);
         for (names, records) in from.take_while(|(names, _)| names.starts_with(&self.path)) {
             match names.get(self.path.len()) {
                 Some(next) => {
                     level.deeper.insert(next.as_str());
                 }
                 None => {
-                    level.products.extend(records.iter().filter_map(|index| self.day.records.get(*index)))
+                    let found = records.iter().filter_map(|index| self.products.records.get(*index));
+                    level.products.extend(found);
                 }
             }
         }
@@ -52,19 +76,30 @@ impl BucketDirectory {
 }
 
 impl Directory for BucketDirectory {
+    /// Folders of products, which `find` and `ls -l` look up by the thousand.
+    fn at_hand(&self, name: &str) -> Option<Result<Node>> {
+        let (product, part) = Part::asked(name);
+        let record = self.here(product).filter(|_| part == Part::Itself)?;
+        product::folder(&self.scope.archive, &self.scope.collection, record).map(Ok)
+    }
+
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
         Box::pin(async move {
             let level = self.level();
             if level.deeper.contains(name) {
                 let path = self.path.iter().cloned().chain([name.to_owned()]).collect();
-                let (archive, collection) = (Arc::clone(&self.archive), Arc::clone(&self.collection));
-                return Ok(Node::directory(Self { archive, collection, day: Arc::clone(&self.day), path }));
+                let (scope, products) = (self.scope.clone(), Arc::clone(&self.products));
+                return Ok(Node::directory(Self { scope, products, path }));
+            }
+            if name == footprints::NAME && !level.products.is_empty() {
+                let shown = level.products.iter().map(|record| (*record).clone()).collect();
+                return Ok(footprints::node(shown, |record| encode(&record.name())));
             }
             let (product, part) = Part::asked(name);
-            let record = self.day.names.get(product).and_then(|index| self.day.records.get(*index));
-            // The name may be one of another bucket of the day.
-            match record.filter(|record| level.products.iter().any(|here| here.id == record.id)) {
-                Some(record) => product::node(&self.archive, &self.collection, record, part).await,
+            match self.here(product) {
+                Some(record) => {
+                    product::node(&self.scope.archive, &self.scope.collection, record, part).await
+                }
                 None => fail(ErrorKind::NotFound, format!("there is no product {name} here")),
             }
         })
@@ -74,16 +109,22 @@ impl Directory for BucketDirectory {
         Box::pin(async {
             let level = self.level();
             let deeper = level.deeper.into_iter().map(|name| Entry::named(name, Kind::Directory));
+            let map = (!level.products.is_empty()).then(|| Entry::named(footprints::NAME, Kind::File));
             let products = level.products.into_iter().flat_map(|record| {
                 let name = encode(&record.name());
                 let item = Entry::named(format!("{name}{ITEM_SUFFIX}"), Kind::File);
-                let product = match product::folder(&self.archive, &self.collection, record) {
+                let product = match product::folder(&self.scope.archive, &self.scope.collection, record) {
                     Some(folder) => Entry::of(name, folder),
                     None => Entry::named(name, Kind::File),
                 };
                 [product, item]
             });
-            Ok(Listing::of(deeper.chain(products).collect()))
+            Ok(Listing::of(deeper.chain(products).chain(map).collect()))
         })
+    }
+
+    fn holds_for(&self) -> Option<Duration> {
+        // Nothing here changes before the listing does; then the level above gives another directory.
+        Some(self.products.age.keep).filter(|keep| *keep < LONG)
     }
 }

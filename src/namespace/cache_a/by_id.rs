@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use crate::catalog::identifier::spellings;
+use crate::catalog::stac::Item;
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::Archive;
 use crate::namespace::cache_a::product::{self, Part, names_of};
@@ -18,6 +19,14 @@ pub(super) struct ById {
     pub(super) collection: Arc<str>,
 }
 
+impl ById {
+    /// Whether `name` is a name of this product, and the mount is not restricted to others.
+    fn is_called(&self, item: &Item, name: &str) -> bool {
+        names_of(&item.record).iter().any(|known| known == name)
+            && self.archive.restriction(&self.collection).admits(item)
+    }
+}
+
 impl Directory for ById {
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
         Box::pin(async move {
@@ -28,7 +37,7 @@ impl Directory for ById {
             // The service's ids may come with or without the folder's ending (protocol.md 3.3).
             for id in spellings(id) {
                 match self.archive.item(&self.collection, &id).await {
-                    Ok(item) if names_of(&item.record).iter().any(|known| known == product) => {
+                    Ok(item) if self.is_called(&item, product) => {
                         return product::node(&self.archive, &self.collection, &item.record, part).await;
                     }
                     Ok(_) => return missing(),

@@ -1,8 +1,11 @@
-//! Years, months and days from arithmetic: no request.
+//! Years, months and days.
 //!
-//! Listed is what the collection's temporal extent says; any other day up to tomorrow can be looked up too,
-//! because extents are often out of date.
+//! Years come from arithmetic: listed is what the collection's temporal extent says; any other day up to tomorrow
+//! can be looked up too, because extents are often out of date. Months and days also come from arithmetic where a
+//! search for them would be a walk through the archive; of a tile, a place or some products, those are listed that
+//! hold products.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +14,14 @@ use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use crate::catalog::stac::Collection;
+use super::bucket::BucketDirectory;
+use super::day::DayDirectory;
+use super::footprints;
+use super::scope::Scope;
+use super::span::Span;
+use crate::catalog::expression::Grain;
+use crate::catalog::stac::Extent;
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::cache_a::archive::Archive;
-use crate::namespace::cache_a::day::DayDirectory;
 use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 
 /// Days before this are not looked up: no Earth observation is older.
@@ -22,12 +29,13 @@ const FIRST_YEAR: i16 = 1957;
 
 /// A level of the date tree.
 pub(super) struct Dates {
-    archive: Arc<Archive>,
-    collection: Arc<str>,
-    calendar: Calendar,
+    scope: Scope,
+    level: Level,
+    /// File names of the bucket that stands above the dates; empty: it stands below them.
+    place: Arc<[String]>,
 }
 
-/// Which names a level has: arithmetic on the collection's extent.
+/// Which names a level has: arithmetic on the first and the last day.
 #[derive(Clone, Copy)]
 struct Calendar {
     /// An open start is the first day that can be looked up, an open end today.
@@ -36,7 +44,7 @@ struct Calendar {
     level: Level,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Level {
     Years,
     Months(i16),
@@ -45,14 +53,14 @@ enum Level {
 
 /// What a name stands for.
 enum Found {
-    Level(Calendar),
+    Level(Level),
     Day(Date),
 }
 
 impl Calendar {
     fn extent(&self, today: Date) -> (Date, Date) {
         let last = self.last.unwrap_or(today).min(today);
-        (self.first.unwrap_or(date(FIRST_YEAR, 1, 1)).min(last), last)
+        (self.first.unwrap_or(date(FIRST_YEAR, 1, 1)), last)
     }
 
     /// The numbers that this level lists.
@@ -72,23 +80,43 @@ impl Calendar {
             }
         }
     }
+}
 
-    fn width(&self) -> usize {
-        if matches!(self.level, Level::Years) { 4 } else { 2 }
+impl Level {
+    fn width(self) -> usize {
+        if matches!(self, Self::Years) { 4 } else { 2 }
+    }
+
+    /// The number of this level in a date.
+    fn number(self, day: Date) -> i16 {
+        match self {
+            Self::Years => day.year(),
+            Self::Months(_) => day.month().into(),
+            Self::Days(..) => day.day().into(),
+        }
+    }
+
+    /// What is searched at once to see which names hold products; `None`: they come from arithmetic.
+    fn searched(self, grain: Grain) -> Option<Span> {
+        match self {
+            Self::Months(year) if grain >= Grain::Year => Some(Span::year(year)),
+            Self::Days(year, _) if grain >= Grain::Year => Some(Span::year(year)),
+            Self::Days(year, month) if grain >= Grain::Month => Some(Span::month(year, month)),
+            _ => None,
+        }
     }
 
     /// What `name` is: a real date up to tomorrow, in its one spelling.
-    fn find(&self, name: &str, today: Date) -> Option<Found> {
+    fn find(self, name: &str, today: Date) -> Option<Found> {
         if name.len() != self.width() || !name.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
         let number: i16 = name.parse().ok()?;
         let small = i8::try_from(number).unwrap_or(0);
-        let below = |level| Found::Level(Self { level, ..*self });
-        let (found, begins) = match self.level {
-            Level::Years => (below(Level::Months(number)), Date::new(number, 1, 1).ok()?),
-            Level::Months(year) => (below(Level::Days(year, small)), Date::new(year, small, 1).ok()?),
-            Level::Days(year, month) => {
+        let (found, begins) = match self {
+            Self::Years => (Found::Level(Self::Months(number)), Date::new(number, 1, 1).ok()?),
+            Self::Months(year) => (Found::Level(Self::Days(year, small)), Date::new(year, small, 1).ok()?),
+            Self::Days(year, month) => {
                 let day = Date::new(year, month, small).ok()?;
                 (Found::Day(day), day)
             }
@@ -96,24 +124,91 @@ impl Calendar {
         let tomorrow = today.checked_add(1.day()).unwrap_or(today);
         (begins.year() >= FIRST_YEAR && begins <= tomorrow).then_some(found)
     }
+
+    /// Whether a name of this level can hold something of an interval whose end is not counted.
+    fn meets(self, found: &Found, (from, to): (Option<Timestamp>, Option<Timestamp>)) -> bool {
+        let span = match *found {
+            Found::Level(Self::Months(year)) => Span::year(year),
+            Found::Level(Self::Days(year, month)) => Span::month(year, month),
+            Found::Day(day) => Span::day(day),
+            Found::Level(Self::Years) => return true,
+        };
+        let Ok((first, behind)) = span.window() else { return false };
+        from.is_none_or(|from| from < behind) && to.is_none_or(|to| to > first)
+    }
 }
 
 impl Dates {
-    /// The years of a collection.
-    pub(super) fn years(archive: Arc<Archive>, collection: &Collection) -> Self {
-        let day = |instant: Timestamp| instant.to_zoned(TimeZone::UTC).date();
-        let (first, last) = (collection.extent.start.map(day), collection.extent.end.map(day));
-        let calendar = Calendar { first, last, level: Level::Years };
-        Self { archive, collection: collection.id.as_str().into(), calendar }
+    /// The years of a scope. `place`: the bucket that all of it lies in, if that stands above.
+    pub(super) fn years(scope: Scope, place: Vec<String>) -> Self {
+        Self { scope, level: Level::Years, place: place.into() }
     }
 
-    fn find(&self, name: &str) -> Result<Node> {
-        let (archive, collection) = (Arc::clone(&self.archive), Arc::clone(&self.collection));
-        match self.calendar.find(name, today()) {
-            Some(Found::Level(calendar)) => Ok(Node::directory(Self { archive, collection, calendar })),
-            Some(Found::Day(date)) => Ok(Node::directory(DayDirectory::new(archive, collection, date))),
-            None => fail(ErrorKind::NotFound, format!("{name} is not a date of this collection")),
+    /// What can be said without a search; `None`: whether there is such a day has to be asked.
+    fn find(&self, name: &str) -> Option<Result<Node>> {
+        if self.level == Level::Years && name == footprints::NAME {
+            return None;
         }
+        let interval = self.scope.expression.interval();
+        let found = self.level.find(name, today()).filter(|found| self.level.meets(found, interval));
+        match found {
+            Some(Found::Level(level)) => {
+                let (scope, place) = (self.scope.clone(), Arc::clone(&self.place));
+                Some(Ok(Node::directory(Self { scope, level, place })))
+            }
+            Some(Found::Day(date)) if self.place.is_empty() => {
+                Some(Ok(Node::directory(DayDirectory { scope: self.scope.clone(), date })))
+            }
+            Some(Found::Day(_)) => None,
+            None => Some(fail(ErrorKind::NotFound, format!("{name} is not a date that can be here"))),
+        }
+    }
+
+    /// First and last day of what is searched for, as far as known.
+    fn days(&self, extent: Extent) -> (Option<Date>, Option<Date>) {
+        let day = |instant: Timestamp| instant.to_zoned(TimeZone::UTC).date();
+        let (from, to) = self.scope.expression.interval();
+        // The end of an expression is not counted any more; that of an extent is.
+        let to = to.and_then(|to| to.checked_sub(1.nanosecond()).ok());
+        let first = extent.start.into_iter().chain(from).max().map(day);
+        (first, extent.end.into_iter().chain(to).min().map(day))
+    }
+
+    async fn calendar(&self) -> Result<Calendar> {
+        let extent = self.scope.archive.extent(&self.scope.collection).await?;
+        let (first, last) = self.days(extent);
+        Ok(Calendar { first, last, level: self.level })
+    }
+
+    async fn numbers(&self) -> Result<Vec<i16>> {
+        let calendar = self.calendar().await?;
+        let Some(span) = self.level.searched(self.scope.expression.grain()) else {
+            return Ok(calendar.numbers(today()));
+        };
+        let here = |day: &Date| match self.level {
+            Level::Days(_, month) => day.month() == month,
+            _ => true,
+        };
+        let products = self.scope.products(span).await?;
+        let days = products.days(&self.place).filter(here);
+        Ok(days.map(|day| self.level.number(day)).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// All that is found, in one map: only where that is not a walk through the archive.
+    async fn footprints(&self) -> Result<Node> {
+        if self.scope.expression.grain() == Grain::Day {
+            return fail(ErrorKind::NotFound, "too much is found here for one map: add bbox, tile or id");
+        }
+        let (first, last) = self.calendar().await?.extent(today());
+        let products = self.scope.products(Span { first, last }).await?;
+        let here = |record: &&crate::catalog::stac::ItemRecord| {
+            super::products::place_of(record).starts_with(&self.place)
+        };
+        let records = products.records.iter().filter(here).cloned().collect();
+        Ok(match self.place.is_empty() {
+            true => footprints::node(records, footprints::path_by_date),
+            false => footprints::node(records, footprints::path_by_date_alone),
+        })
     }
 }
 
@@ -123,24 +218,38 @@ fn today() -> Date {
 
 impl Directory for Dates {
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
-        Box::pin(async move { self.find(name) })
+        Box::pin(async move {
+            if let Some(found) = self.find(name) {
+                return found;
+            }
+            match self.level.find(name, today()) {
+                Some(Found::Day(day)) => {
+                    let products = self.scope.products(Span::day(day)).await?;
+                    BucketDirectory::node(&self.scope, products, self.place.to_vec(), day)
+                }
+                _ => self.footprints().await,
+            }
+        })
     }
 
     fn at_hand(&self, name: &str) -> Option<Result<Node>> {
-        Some(self.find(name))
+        self.find(name)
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
-            let width = self.calendar.width();
+            let width = self.level.width();
             let name = |number: i16| format!("{number:0width$}");
-            let names = self.calendar.numbers(today()).into_iter().map(name);
-            Ok(Listing::of(names.map(|name| Entry::named(name, Kind::Directory)).collect()))
+            let names = self.numbers().await?.into_iter().map(name);
+            let names = names.map(|name| Entry::named(name, Kind::Directory));
+            let map = self.level == Level::Years && self.scope.expression.is_bounded();
+            let map = map.then(|| Entry::named(footprints::NAME, Kind::File));
+            Ok(Listing::of(names.chain(map).collect()))
         })
     }
 
     fn absent_for(&self) -> Duration {
-        Duration::from_secs(600)
+        Duration::from_secs(if self.place.is_empty() { 600 } else { 60 })
     }
 }
 
@@ -148,18 +257,18 @@ impl Directory for Dates {
 mod tests {
     use super::*;
 
-    fn level(level: Level) -> Calendar {
+    fn calendar(level: Level) -> Calendar {
         Calendar { first: Some(date(2014, 10, 3)), last: Some(date(2024, 9, 24)), level }
     }
 
     #[test]
     fn the_extent_is_listed() {
         let today = date(2026, 11, 22);
-        assert_eq!(level(Level::Years).numbers(today), (2014..=2024).collect::<Vec<_>>());
-        assert_eq!(level(Level::Months(2014)).numbers(today), [10, 11, 12]);
-        assert_eq!(level(Level::Days(2014, 10)).numbers(today).len(), 29);
-        assert_eq!(level(Level::Days(2024, 2)).numbers(today).len(), 29);
-        assert_eq!(Calendar { last: None, ..level(Level::Months(2026)) }.numbers(today).len(), 11);
+        assert_eq!(calendar(Level::Years).numbers(today), (2014..=2024).collect::<Vec<_>>());
+        assert_eq!(calendar(Level::Months(2014)).numbers(today), [10, 11, 12]);
+        assert_eq!(calendar(Level::Days(2014, 10)).numbers(today).len(), 29);
+        assert_eq!(calendar(Level::Days(2024, 2)).numbers(today).len(), 29);
+        assert_eq!(Calendar { last: None, ..calendar(Level::Months(2026)) }.numbers(today).len(), 11);
     }
 
     #[test]
@@ -171,8 +280,8 @@ mod tests {
             (Level::Days(2024, 2), &["29"], &["30", "00", "9"]),
             (Level::Days(2026, 11), &["22", "23"], &["24"]),
         ] {
-            assert!(right.iter().all(|name| level(at).find(name, today).is_some()), "{right:?}");
-            assert!(wrong.iter().all(|name| level(at).find(name, today).is_none()), "{wrong:?}");
+            assert!(right.iter().all(|name| at.find(name, today).is_some()), "{right:?}");
+            assert!(wrong.iter().all(|name| at.find(name, today).is_none()), "{wrong:?}");
         }
     }
 }

@@ -1,18 +1,18 @@
 //! A product: its files under their own relative paths, so that a SAFE opens as a SAFE.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 
 use crate::catalog::identifier::without_packing;
-use crate::catalog::stac::{Asset, Item, ItemRecord, Shape};
+use crate::catalog::stac::{Asset, Item, ItemRecord, Moment, Shape};
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::cache_a::archive::Archive;
+use crate::namespace::cache_a::archive::{Archive, Lengths};
 use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Attributes, Directory, Listing, Load, Node};
+use crate::namespace::{Attributes, Directory, Learn, Listing, Load, Node, Times};
 
 /// What the name of a product's STAC item ends with.
 pub(super) const ITEM_SUFFIX: &str = ".stac.json";
@@ -44,6 +44,11 @@ pub(super) fn names_of(record: &ItemRecord) -> [String; 3] {
     [encode(&record.name()), encode(without_packing(&record.id)), encode(&record.id)]
 }
 
+/// The times of a product and of all that is in it.
+fn times_of(record: &ItemRecord) -> Times {
+    Times { modified: record.sensed(), published: record.published.map(Moment::timestamp) }
+}
+
 /// The node of a product's part. A folder is not asked about until somebody looks inside.
 pub(super) async fn node(
     archive: &Arc<Archive>,
@@ -62,10 +67,11 @@ pub(super) async fn node(
             let (archive, collection, id) = (Arc::clone(&archive), Arc::clone(&collection), id.clone());
             Box::pin(async move { Ok(archive.item(&collection, &id).await?.raw.clone()) })
         });
-        return Ok(Node::document(item.raw.len() as u64, load, record.instant()));
+        return Ok(Node::document(item.raw.len() as u64, load, times_of(record)));
     }
     let asset = item.assets.iter().find(|asset| asset.whole_product == (part == Part::Archive));
-    match asset.and_then(|asset| file(archive, &item, asset)) {
+    let lengths = archive.lengths(&item).await;
+    match asset.and_then(|asset| file(archive, &item, asset, &lengths)) {
         Some(node) => Ok(node),
         None => fail(ErrorKind::NotFound, format!("{} has no such file", record.id)),
     }
@@ -75,8 +81,8 @@ pub(super) async fn node(
 pub(super) fn folder(archive: &Arc<Archive>, collection: &Arc<str>, record: &ItemRecord) -> Option<Node> {
     let Shape::Folder(_) = record.shape else { return None };
     let (archive, collection) = (Arc::clone(archive), Arc::clone(collection));
-    let (id, time) = (record.id.as_ref().into(), record.instant());
-    Some(Node::directory(ProductDirectory { archive, collection, id, time }))
+    let (id, times) = (record.id.as_ref().into(), times_of(record));
+    Some(Node::directory(ProductDirectory { archive, collection, id, times }))
 }
 
 /// The folder of a product.
@@ -84,18 +90,18 @@ struct ProductDirectory {
     archive: Arc<Archive>,
     collection: Arc<str>,
     id: Arc<str>,
-    time: Option<Timestamp>,
+    times: Times,
 }
 
 impl ProductDirectory {
     async fn inside(&self) -> Result<StaticDirectory> {
-        let make = |item: &Item| {
+        let make = |item: &Item, lengths: &Lengths| {
             let files = item.assets.iter().filter(|asset| !asset.whole_product);
             let named = files.filter_map(|asset| {
                 let path: Vec<String> = asset.path.split('/').map(encode).collect();
-                Some((path.join("/"), file(&self.archive, item, asset)?))
+                Some((path.join("/"), file(&self.archive, item, asset, lengths)?))
             });
-            StaticDirectory::tree(named, self.time)
+            StaticDirectory::tree(named, self.times)
         };
         self.archive.product(&self.collection, &self.id, make).await
     }
@@ -114,8 +120,8 @@ impl Directory for ProductDirectory {
         true
     }
 
-    fn time(&self) -> Option<Timestamp> {
-        self.time
+    fn times(&self) -> Times {
+        self.times
     }
 
     /// Those of the item, once it is in memory: a listing of attributes must not cost a request each.
@@ -133,8 +139,9 @@ impl Directory for ProductDirectory {
     }
 }
 
-fn file(archive: &Archive, item: &Item, asset: &Asset) -> Option<Node> {
-    let remote = archive.remote(&asset.href, asset.size)?;
+fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -> Option<Node> {
+    let mut remote = archive.remote(&asset.href, asset.size)?;
+    remote.length = remote.length.or_else(|| lengths.get(&remote.id).copied());
     // A query may be a signature that opens the file for everybody; `filename` is the path (protocol.md 3.4).
     let (address, query) = asset.href.split_once('?').unwrap_or((&asset.href, ""));
     let shown = if query.starts_with("filename=") { &asset.href } else { address };
@@ -142,5 +149,15 @@ fn file(archive: &Archive, item: &Item, asset: &Asset) -> Option<Node> {
     if let Some(kind) = &asset.media_type {
         attributes.push(("user.stac.type".into(), Bytes::from(kind.clone())));
     }
-    Some(Node::remote(remote, item.record.instant(), attributes))
+    let learnt = asset.size.is_none().then(|| -> Learn {
+        let (archive, id) = (Arc::downgrade(archive), remote.id.clone());
+        let told = AtomicU64::new(u64::MAX);
+        Box::new(move |length| {
+            let news = told.swap(length, Ordering::Relaxed) != length;
+            if let Some(archive) = archive.upgrade().filter(|_| news) {
+                archive.shelve_length(id.as_str(), length);
+            }
+        })
+    });
+    Some(Node::remote(remote, times_of(&item.record), attributes, learnt))
 }

@@ -41,7 +41,7 @@ impl ArrayDirectory {
                 let Some(key) = self.array.grid.key(number) else { return self.missing("chunk") };
                 let path = format!("{}/{key}", self.node.full_path());
                 let sharded = self.array.inner_chunk_shape.is_some();
-                Ok(Node::remote(self.node.stores.chunk(&path, sharded), None, Attributes::new()))
+                Ok(Node::remote(self.node.stores.chunk(&path, sharded), None, Attributes::new(), None))
             }
         }
     }

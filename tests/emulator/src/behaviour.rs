@@ -32,6 +32,8 @@ pub struct StacBehaviour {
     pub filter: bool,
     /// `ids` is applied; otherwise it is silently ignored.
     pub ids: bool,
+    /// `bbox` is applied; otherwise it is silently ignored.
+    pub bbox: bool,
     /// The far end of a `datetime` interval is excluded, as in the old catalogue of the upstream provider.
     pub half_open: bool,
     /// JSON is compressed for clients that accept it.
@@ -54,6 +56,7 @@ impl Default for StacBehaviour {
             post: true,
             filter: true,
             ids: true,
+            bbox: true,
             half_open: false,
             gzip: true,
             default_limit: 20,

@@ -38,7 +38,8 @@ fn run(
         async move { answer.map(|page| Bytes::from(page.to_string())) }.boxed()
     };
     let mut sink = |item: Item| ids.push(item.id().to_owned());
-    let end = walk(&endpoints, query, &Way::ALL, &fetch, &mut sink).now_or_never().expect("nothing waits");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let end = runtime.block_on(walk(&endpoints, query, &Way::ALL, &fetch, &mut sink));
     let asked = service.asked.into_inner().unwrap();
     (end, ids, asked)
 }
@@ -202,4 +203,27 @@ fn a_walk_can_be_a_task() {
     let mut sink = |_: Item| ();
     let end = can_move(walk(&endpoints, &query, &[Way::Items], &fetch, &mut sink)).now_or_never();
     assert_eq!(end.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn the_next_page_is_asked_for_before_this_one_is_read() {
+    let endpoints = Endpoints::at(&"https://c.example/api".parse().unwrap()).unwrap();
+    let asked = Mutex::new(0);
+    let page = paged(30);
+    let fetch = |request: PageRequest| {
+        let mut asked = asked.lock().unwrap();
+        let answer = page(&request, *asked);
+        *asked += 1;
+        async move { answer.map(|page| Bytes::from(page.to_string())) }.boxed()
+    };
+    let mut seen = Vec::new();
+    let mut sink = |_: Item| seen.push(*asked.lock().unwrap());
+    walk(&endpoints, &search(), &[Way::Get], &fetch, &mut sink).await.unwrap();
+    assert_eq!((seen[0], seen[10], seen[20]), (2, 3, 3));
+    // By identifier, the first page may well be enough.
+    *asked.lock().unwrap() = 0;
+    let query = Query { ids: vec!["item-3".into()], ..search() };
+    let mut sink = |_: Item| {};
+    walk(&endpoints, &query, &[Way::Get], &fetch, &mut sink).await.unwrap();
+    assert_eq!(*asked.lock().unwrap(), 1);
 }

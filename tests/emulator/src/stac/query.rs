@@ -102,7 +102,7 @@ impl Query {
         Ok(Query {
             collections: within.map_or_else(|| asked.list("collections"), |id| vec![id]),
             ids: if behaviour.ids { asked.list("ids") } else { Vec::new() },
-            bbox,
+            bbox: bbox.filter(|_| behaviour.bbox),
             from,
             to,
             filter: if behaviour.filter { asked.filter()? } else { None },

@@ -1,0 +1,138 @@
+//! Listings as they grow old, against a scripted service and a clock that is set forward.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::civil::date;
+use jiff::tz::TimeZone;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::*;
+use crate::backend::download::{Download, DownloadMethod};
+use crate::catalog::expression::Expression;
+use crate::catalog::shelf::Shelf;
+use crate::credentials::{CredentialSettings, Credentials, IdentitySettings};
+use crate::fetch::Fetch;
+use crate::fetch::slots::UserSlots;
+use crate::namespace::cache_a::archive::Options;
+use crate::transport::loopback::{Heard, Reply, Server};
+use crate::transport::{Keyring, Origin, Policy, Transport};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A service with one product, observed at `observed`, that can fall silent.
+struct Service {
+    server: Server,
+    silent: Arc<AtomicBool>,
+}
+
+impl Service {
+    async fn with(observed: Timestamp) -> Self {
+        let silent = Arc::new(AtomicBool::new(false));
+        let hushed = Arc::clone(&silent);
+        let script = move |heard: &Heard| {
+            if !heard.target.starts_with("/search") {
+                return Reply::new(200, "", "{}");
+            }
+            if hushed.load(Ordering::Relaxed) {
+                return Reply::default().then_silence();
+            }
+            let page = format!(
+                r#"{{"features":[{{"id":"a","collection":"c","properties":{{"datetime":"{observed}"}}}}],"links":[]}}"#
+            );
+            Reply::new(200, "", page)
+        };
+        Self { server: Server::start(script).await, silent }
+    }
+
+    fn archive(&self, shelf: Shelf) -> Arc<Archive> {
+        let root = self.server.url("/");
+        let keyring = Keyring::new();
+        let policy = Policy { hosts: vec![Origin::of(&root).unwrap()], ..Policy::default() };
+        let transport = Transport::new(policy, keyring.clone()).unwrap();
+        let identity = IdentitySettings::published(root.clone(), "desp");
+        let settings = CredentialSettings { identity, file: None, netrc: None };
+        let credentials = Credentials::new(settings, keyring.clone(), Vec::new()).unwrap();
+        let backend = Arc::new(Download::new("test", DownloadMethod::Auto, 30 * SECOND, transport));
+        let slots = Arc::new(UserSlots::local(2, 60 * SECOND));
+        let fetch = Fetch::new(backend, slots, credentials, keyring);
+        let (download, collections, restriction) = (None, Vec::new(), Expression::default());
+        Archive::new(Options { root, download, collections, restriction, fetch, shelf })
+    }
+
+    fn searches(&self) -> usize {
+        self.server.heard().iter().filter(|heard| heard.target.starts_with("/search")).count()
+    }
+}
+
+fn scope(archive: &Arc<Archive>) -> Scope {
+    Scope::new(Arc::clone(archive), "c".into(), &Expression::default())
+}
+
+#[tokio::test]
+async fn an_old_listing_is_shown_while_the_service_is_silent() {
+    let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
+    let scope = scope(&service.archive(Shelf::default()));
+    let day = Span::day(date(2024, 9, 24));
+    for _ in 0..2 {
+        assert_eq!(scope.products(day).await.unwrap().records.len(), 1);
+    }
+    assert_eq!(service.searches(), 1, "what is known is not asked for");
+    tokio::time::pause();
+    tokio::time::advance(23 * HOUR).await;
+    assert_eq!(scope.products(day).await.unwrap().records.len(), 1);
+    assert_eq!(service.searches(), 1);
+    tokio::time::advance(2 * HOUR).await;
+    tokio::time::resume();
+    assert_eq!(scope.products(day).await.unwrap().records.len(), 1);
+    assert_eq!(service.searches(), 2, "an expired listing is asked for again");
+
+    service.silent.store(true, Ordering::Relaxed);
+    tokio::time::pause();
+    tokio::time::advance(25 * HOUR).await;
+    let before = Instant::now();
+    assert_eq!(scope.products(day).await.unwrap().records.len(), 1);
+    assert!(before.elapsed() <= 2 * SECOND, "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn a_listing_of_today_is_never_shown_old() {
+    let now = Timestamp::now();
+    let service = Service::with(now).await;
+    let scope = scope(&service.archive(Shelf::default()));
+    let day = Span::day(now.to_zoned(TimeZone::UTC).date());
+    assert_eq!(scope.products(day).await.unwrap().records.len(), 1);
+    service.silent.store(true, Ordering::Relaxed);
+    tokio::time::pause();
+    tokio::time::advance(61 * SECOND).await;
+    assert!(scope.products(day).await.is_err());
+}
+
+/// Who gives up waiting does not end the search that others wait for.
+#[tokio::test]
+async fn a_search_outlives_who_began_it() {
+    let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
+    let scope = scope(&service.archive(Shelf::default()));
+    let day = Span::day(date(2024, 9, 24));
+    assert!(scope.products(day).now_or_never().is_none());
+    assert_eq!(scope.products(day).await.unwrap().records.len(), 1);
+    assert_eq!(service.searches(), 1);
+}
+
+#[tokio::test]
+async fn the_shelf_outlives_the_archive() {
+    let cache = TempDir::new().unwrap();
+    let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
+    let day = Span::day(date(2024, 9, 24));
+    let shelf = || Shelf::open(cache.path(), 1 << 30);
+    let archive = service.archive(shelf());
+    let known = scope(&archive).products(day).await.unwrap();
+    archive.settle(10 * SECOND).await;
+    let archive = service.archive(shelf());
+    let recalled = scope(&archive).products(day).await.unwrap();
+    assert_eq!(recalled.records, known.records);
+    assert!(recalled.age.is_fresh() && recalled.age.settled);
+    assert_eq!(archive.item(&"c".into(), "a").await.unwrap().id(), "a");
+    assert_eq!(service.searches(), 1);
+}
