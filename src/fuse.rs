@@ -8,7 +8,7 @@ mod attributes;
 mod errno;
 mod listing;
 mod passthrough;
-mod report;
+pub mod report;
 pub mod session;
 
 use std::ffi::OsStr;

@@ -46,7 +46,8 @@ async fn show(home: &Path, point: &Path) -> Result<()> {
     let login = login::log_in(&credentials, USER, &SecretString::from(PASSWORD.to_owned())).await?;
     save_login(&home.join("credentials.toml"), &login).await?;
     let text = what_to_try(point);
-    mount_and_serve(settings, point, None, true, Ready::Say(Box::new(move || println!("{text}")))).await
+    // No account that was given for the service: the stand-in is not to see it.
+    mount_and_serve(settings, None, point, None, true, Ready::Say(Box::new(move || println!("{text}")))).await
 }
 
 fn settings(emulator: &Emulator, home: &Path) -> Settings {

@@ -13,7 +13,7 @@ pub(super) fn text(report: &Report) -> String {
     for service in &status.services {
         text += &format!("  {:<14} {}\n", format!("{}/", service.name), service.url);
     }
-    text += "  .dcmsfs/       what the mount says of itself: status.json\n\nThe account\n";
+    text += "  .dcmsfs/       what the mount says of itself: status.json, errors\n\nThe account\n";
     for account in &status.accounts {
         let state = match account.state {
             State::LoggedIn => "logged in".to_owned(),
