@@ -36,10 +36,11 @@ pub(super) fn ask(prompt: &str, shown: bool, otherwise: &str) -> Result<Zeroizin
     let Some(terminal) = terminal() else {
         return fail(ErrorKind::InvalidInput, format!("there is no terminal to ask on: {otherwise}"));
     };
+    // Before the prompt: the switch drops what has been typed, and who waits for the prompt answers at once.
+    let hidden = if shown { None } else { Hidden::begin(&terminal) };
     // Not to standard output, which may go to a file.
     eprint!("{prompt}");
     let _ = std::io::stderr().flush();
-    let hidden = if shown { None } else { Hidden::begin(&terminal) };
     let mut line = Zeroizing::new(String::with_capacity(LONGEST as usize));
     let read = BufReader::with_capacity(1, &terminal).take(LONGEST).read_line(&mut line);
     if hidden.is_some() {
@@ -80,6 +81,7 @@ impl<'a> Hidden<'a> {
 
 impl Drop for Hidden<'_> {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.terminal, SetArg::TCSAFLUSH, &self.before);
+        // What is typed already belongs to the next question.
+        let _ = tcsetattr(self.terminal, SetArg::TCSADRAIN, &self.before);
     }
 }
