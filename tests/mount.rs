@@ -19,12 +19,15 @@ mod mount {
     mod kernel;
     mod killing;
     mod life;
+    mod login;
     mod passthrough;
     mod places;
     mod reading;
     mod secrets;
     mod slots;
     mod sys;
+    mod tls;
+    mod tokens;
     mod tree;
     mod zarr;
 }
