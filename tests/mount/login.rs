@@ -307,3 +307,54 @@ fn mount_logs_in_with_the_account_it_was_given() {
     assert!(!kept.contains(PASSWORD) && kept.contains("[cache_b]"));
     mounts.into_iter().for_each(Mount::end);
 }
+
+/// 10.11: a day before a login ends for good, the log says so once; `status` shows the end before, with and without a
+/// mount.
+#[test]
+fn mount_tells_a_day_ahead_that_the_login_ends() {
+    let mut setup = Setup::default();
+    // Some seconds more than a day.
+    setup.options.behaviour.login.refresh_lifetime = 86_400 + 6;
+    let bench = setup.bench();
+    let mount = bench.mount();
+    assert!(account(&mount, "cache-a")["until"].is_string());
+    assert!(!mount.log().contains("the login ends"), "not yet");
+    until("it is told", || mount.log().contains("the login ends"));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(mount.log().matches("the login ends").count(), 1);
+    mount.end();
+    let mut command = bench.command();
+    let output = output_of(command.args(["status", "--config"]).arg(bench.config()).spawn().unwrap());
+    let said = said(&output);
+    // Mounts of others may be there.
+    assert!(said.contains("process") || said.contains("account: logged in as demo until "), "{said}");
+}
+
+/// 10.4: two mounts that renew all the time and people who log in, each a process of its own, at a provider whose refresh
+/// tokens work once: none is used twice, none is lost. `credentials::tests` does the same a thousand times in one process.
+#[test]
+fn mount_processes_that_race_for_a_token_lose_none() {
+    let mut setup = Setup::default();
+    setup.options.behaviour.login.access_lifetime = 2;
+    setup.options.behaviour.login.rotate = true;
+    let bench = setup.bench();
+    let mounts = [bench.mount_at("one"), bench.mount_at("two")];
+    let begun = Instant::now();
+    let mut logins = 0;
+    while begun.elapsed() < Duration::from_secs(10) {
+        let output = bench.login(USER, PASSWORD);
+        assert!(output.status.success(), "{}", said(&output));
+        logins += 1;
+        // Long enough for the mounts to renew what this one brought, now and then.
+        std::thread::sleep(Duration::from_millis(if logins % 8 == 0 { 2500 } else { 20 }));
+    }
+    for mount in &mounts {
+        assert_eq!(account(mount, "cache-a")["state"], "logged-in", "{}", mount.log());
+        assert!(read(&bench.samples(mount, PRODUCT)[0].path).is_ok());
+    }
+    let journal = bench.emulator.journal();
+    let asked = journal.snapshot().entries.into_iter().filter(|entry| entry.endpoint == Endpoint::Token);
+    assert!(asked.clone().all(|entry| entry.status == Some(200)), "a refresh token was used twice");
+    assert!(journal.refreshes() > 2 && logins > 8, "{} renewals, {logins} logins", journal.refreshes());
+    mounts.into_iter().for_each(Mount::end);
+}
