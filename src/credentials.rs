@@ -293,8 +293,8 @@ pub async fn save_login(file: &Path, login: &NewLogin) -> Result<()> {
 
 /// What a logout met.
 pub struct Forgotten {
-    /// The entry of `~/.netrc` with the same offline token is gone too.
-    pub netrc: bool,
+    /// Whether the entry of `~/.netrc` with the same offline token is gone too; an error if it could not be.
+    pub netrc: Result<bool>,
     /// Whether the tokens were revoked at the provider; an error if it could not be asked.
     pub revoked: Result<bool>,
 }
@@ -302,13 +302,13 @@ pub struct Forgotten {
 /// Forgets all that `dcmsfs login` kept, here first and then at the provider; running mounts notice. `host` is
 /// Cache-B's, whose entry in `~/.netrc` goes if it holds the token that was kept. `None` if there was nothing.
 ///
-/// Fails with `Configuration` if a file cannot be changed, `TimedOut` if another process holds it.
+/// Fails with `Configuration` if the file cannot be removed, `TimedOut` if another process holds it.
 pub async fn forget_login(settings: &CredentialSettings, host: &str) -> Result<Option<Forgotten>> {
     let Some(file) = &settings.file else { return Ok(None) };
     let Some(stored) = files::remove(file).await? else { return Ok(None) };
     let netrc = match (&settings.netrc, &stored.cache_b) {
-        (Some(netrc), Some(login)) => netrc::remove(netrc, host, &login.password)?,
-        _ => false,
+        (Some(netrc), Some(login)) => netrc::remove(netrc, host, &login.password),
+        _ => Ok(false),
     };
     // Last: without a network the login is forgotten all the same.
     let revoked = revocation::revoke(settings, &stored).await;

@@ -20,16 +20,17 @@ pub(super) fn run(args: &LoginArgs) -> Result<()> {
     let settings = layers::load(&places::sources(&args.configuration))?;
     let credentials = tree::credential_settings(&settings)?;
     let file = kept_in(&credentials)?;
-    let (login, runtime) = if args.browser {
+    let (login, missing, runtime) = if args.browser {
         let runtime = super::runtime(1)?;
         let login = runtime.block_on(by_browser(&credentials, args.user.clone())).map_err(with_way_out)?;
-        (login, runtime)
+        (login, None, runtime)
     } else {
         // Before there are descriptors of our own that a wrong number could mean.
         let (user, password) = account(args)?;
         let runtime = super::runtime(1)?;
-        let login = runtime.block_on(log_in(&credentials, &user, &password)).map_err(with_way_out)?;
-        (NewLogin { keep_password: args.keep_password.then_some(password), ..login }, runtime)
+        let made = runtime.block_on(log_in(&credentials, &user, &password));
+        let (login, missing) = made.map_err(with_way_out)?;
+        (NewLogin { keep_password: args.keep_password.then_some(password), ..login }, missing, runtime)
     };
     let offline = login.cache_b.as_ref().and_then(|tokens| tokens.refresh.clone());
     runtime.block_on(save_login(&file, &login))?;
@@ -42,7 +43,10 @@ pub(super) fn run(args: &LoginArgs) -> Result<()> {
         netrc::write(netrc, host, &settings.cache_b.login, &offline)?;
         println!("wrote the entry of {host} in {}", netrc.display());
     }
-    Ok(())
+    match missing {
+        Some(error) => Err(error.context("logged in for one of the two services only")),
+        None => Ok(()),
+    }
 }
 
 /// Where it was not the account's fault.
@@ -71,20 +75,32 @@ pub(super) fn host_in_netrc(url: &Url) -> &str {
     url.host_str().unwrap_or_default().trim_matches(['[', ']'])
 }
 
-/// One conversation with the provider for both clients: it may let the second in without the password.
+/// One conversation with the provider for both clients: it may let the second in without the password. One of the two
+/// may fail, say because the provider knows its client no more; then the other one's tokens come with the reason.
 pub(super) async fn log_in(
     credentials: &CredentialSettings,
     user: &str,
     password: &SecretString,
-) -> Result<NewLogin> {
+) -> Result<(NewLogin, Option<Error>)> {
     let identity = &credentials.identity;
     let session = login::session(identity)?;
-    let mut tokens = Vec::new();
-    for client in [&identity.cache_a, &identity.cache_b] {
-        tokens.push(login::log_in(&session, identity, client, user, password, ask_code).await?);
-    }
-    let mut tokens = tokens.into_iter();
-    Ok(NewLogin { user: user.into(), cache_a: tokens.next(), cache_b: tokens.next(), keep_password: None })
+    let first = login::log_in(&session, identity, &identity.cache_a, user, password, ask_code).await;
+    let (cache_a, missing) = match first {
+        Ok(tokens) => (Some(tokens), None),
+        // Of the provider's pages, not of the account: a password that was refused is not given a second time.
+        Err(error) if error.kind() == ErrorKind::Protocol => (None, Some(error.context("Cache-A"))),
+        Err(error) => return Err(error),
+    };
+    let second = login::log_in(&session, identity, &identity.cache_b, user, password, ask_code).await;
+    let (cache_b, missing) = match (second, missing) {
+        (Ok(tokens), missing) if tokens.refresh.is_some() => (Some(tokens), missing),
+        (_, Some(first)) => return Err(first),
+        (Ok(_), None) => {
+            (None, Some(Error::new(ErrorKind::Protocol, "Cache-B: the provider gave no offline token")))
+        }
+        (Err(error), None) => (None, Some(error.context("Cache-B"))),
+    };
+    Ok((NewLogin { user: user.into(), cache_a, cache_b, keep_password: None }, missing))
 }
 
 /// A browser for both clients, one after the other: the second time it is let in without a form.

@@ -23,8 +23,10 @@ pub(super) fn run(args: &LogoutArgs) -> Result<()> {
         return Ok(());
     };
     println!("logged out; {} is gone", file.display());
-    if forgotten.netrc {
-        println!("the entry of {host} with the same token is gone from your netrc file");
+    match forgotten.netrc {
+        Ok(true) => println!("the entry of {host} with the same token is gone from your netrc file"),
+        Ok(false) => {}
+        Err(error) => eprintln!("dcmsfs: its token may still stand in your netrc file: {error}"),
     }
     match forgotten.revoked {
         Ok(true) => println!("the tokens were revoked at {}", credentials.identity.url),

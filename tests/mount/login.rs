@@ -280,6 +280,28 @@ fn login_without_a_terminal() {
     assert_eq!(bench.emulator.journal().leaks(), 0);
 }
 
+/// 10.7: when the provider lets one of the two services in only, that one's tokens are kept and the other is told; a
+/// wrong password is given once.
+#[test]
+fn login_keeps_what_one_service_gave() {
+    let bench = Setup::default().logged_out();
+    for (rule, lost, kept_part) in [
+        ("/auth?client_id=edh-public -> status code=400", "Cache-B", "[cache_a]"),
+        ("/auth?client_id=dcms_client -> status code=400", "Cache-A", "[cache_b]"),
+    ] {
+        let _ = fs::remove_file(kept(&bench));
+        bench.fault(rule);
+        let output = bench.login(USER, PASSWORD);
+        bench.emulator.faults().clear();
+        assert!(!output.status.success() && said(&output).contains(lost), "{rule}: {}", said(&output));
+        let text = fs::read_to_string(kept(&bench)).unwrap();
+        assert!(text.contains(kept_part) && text.matches("[cache_").count() == 1, "{rule}");
+    }
+    bench.emulator.journal().reset();
+    assert!(!bench.login(USER, "wrong").status.success());
+    assert_eq!(bench.emulator.journal().requests(Endpoint::LoginForm), 1);
+}
+
 /// 10.8: a mount that was given the account logs in by itself, once, and hands the password to nobody: neither
 /// `/proc` nor the credentials file has it.
 #[test]

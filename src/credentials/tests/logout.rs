@@ -26,7 +26,7 @@ async fn tokens_are_revoked_and_the_netrc_entry_goes() {
         .netrc("machine other login me password mine\nmachine 127.0.0.1 login anonymous password offline\n");
     // The description names another host: nothing is sent there.
     let forgotten = forget_login(&settings.settings, "127.0.0.1").await.unwrap().unwrap();
-    assert!(forgotten.netrc);
+    assert!(forgotten.netrc.unwrap());
     assert_eq!(forgotten.revoked.unwrap_err().kind(), ErrorKind::Protocol);
     assert!(posts(&server, "/revoke").is_empty() && posts(&other, "/").is_empty());
     let netrc = std::fs::read_to_string(settings.settings.netrc.as_deref().unwrap()).unwrap();
@@ -35,7 +35,7 @@ async fn tokens_are_revoked_and_the_netrc_entry_goes() {
 
     // A provider without a description of itself offers none.
     let forgotten = forget_login(&bench.settings, "127.0.0.1").await.unwrap().unwrap();
-    assert!(!forgotten.netrc && !forgotten.revoked.unwrap());
+    assert!(!forgotten.netrc.unwrap() && !forgotten.revoked.unwrap());
     settings.settings.file = None;
     assert!(forget_login(&settings.settings, "127.0.0.1").await.unwrap().is_none());
 }

@@ -1,5 +1,5 @@
 // An OpenID provider that is not ours: the package oidc-provider behind a login page of the form that the real one
-// shows (shared facts: the realm's paths, the two clients, the form's id and the reason's id).
+// shows: the paths of the realm, the two clients, the ids of the form and of the reason (protocol.md 2).
 //
 //   node provider.mjs PORT [ACCESS_TOKEN_SECONDS]
 //
