@@ -109,8 +109,15 @@ pub struct LoginArgs {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Read the password from standard input
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["password_fd", "browser"])]
     pub password_stdin: bool,
+    /// Read the password from this file descriptor
+    #[arg(long, value_name = "N", conflicts_with = "browser")]
+    pub password_fd: Option<i32>,
+    /// Sign in with a browser, for accounts without a password: open the address that is shown, sign in, paste the
+    /// address that the browser ends at. The browser may run on another machine
+    #[arg(long, conflicts_with = "keep_password")]
+    pub browser: bool,
     /// Also write the Cache-B entry of ~/.netrc, for programs that read over HTTP
     #[arg(long)]
     pub netrc: bool,
@@ -139,6 +146,9 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
 }
 
 /// Options of `unmount`.

@@ -3,18 +3,22 @@
 //! The secrets themselves sit in `transport`'s keyring, by address; this room fills it. Three things do:
 //! - the start, from the credentials file and `~/.netrc` (`vault`);
 //! - the refresher task, which renews Cache-A's token ahead of its end and notices a new `dcmsfs login`
-//!   within seconds (`refresher`);
+//!   within a second (`refresher`);
 //! - `renew`, which whoever met a 401 calls: one renewal for all of them (`renewal`).
 //!
 //! Nothing here passes through `fetch`: a login must not wait for a download slot.
 
+pub mod browser;
+mod expiry;
 pub mod files;
 mod form;
 pub mod login;
 pub mod netrc;
+mod password;
 mod private_file;
 mod refresher;
 mod renewal;
+mod revocation;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -31,6 +35,7 @@ use url::Url;
 
 use self::renewal::Memory;
 use self::vault::{LastRead, Vault};
+pub use files::Account;
 pub use token::TokenSet;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -110,6 +115,8 @@ pub struct CredentialSettings {
     pub file: Option<PathBuf>,
     /// `~/.netrc` (`credentials.netrc`).
     pub netrc: Option<PathBuf>,
+    /// What whoever started the program gave it to log in with; goes before the account of the file.
+    pub account: Option<Account>,
 }
 
 /// What a service wants to see.
@@ -239,7 +246,10 @@ impl Credentials {
         let inner = &self.0.inner;
         let vault = inner.vault.lock();
         let lines = inner.roots.iter().enumerate();
-        lines.map(|(index, root)| vault.status(index, root, &inner.keyring, Timestamp::now())).collect()
+        let given = inner.settings.account.as_ref();
+        lines
+            .map(|(index, root)| vault.status(index, root, given, &inner.keyring, Timestamp::now()))
+            .collect()
     }
 }
 
@@ -256,28 +266,24 @@ pub struct NewLogin {
     pub keep_password: Option<SecretString>,
 }
 
+impl NewLogin {
+    /// The two parts in the form in which they are kept.
+    fn parts(&self) -> Result<(Option<files::CacheALogin>, Option<files::CacheBLogin>)> {
+        let cache_a = self.cache_a.as_ref().map(|tokens| files::CacheALogin::new(&self.user, tokens));
+        let cache_b = self.cache_b.as_ref().map(|tokens| files::CacheBLogin::new(&self.user, tokens));
+        Ok((cache_a, cache_b.transpose()?))
+    }
+}
+
 /// Puts a login into the credentials file; running mounts pick it up by themselves.
 ///
 /// Parts that this login did not bring stay. Fails with `Configuration`, `TimedOut` if another process holds
 /// the file, `Protocol` if Cache-B's tokens lack the offline token.
 pub async fn save_login(file: &Path, login: &NewLogin) -> Result<()> {
-    let offline = match &login.cache_b {
-        None => None,
-        Some(tokens) => Some(tokens.refresh.clone().ok_or_else(|| {
-            Error::new(
-                ErrorKind::Protocol,
-                "the provider gave no offline token: Cache-B cannot be used with it",
-            )
-        })?),
-    };
+    let (cache_a, cache_b) = login.parts()?;
     files::update(file, |stored| {
-        if let Some(tokens) = &login.cache_a {
-            stored.cache_a = Some(files::CacheALogin::new(&login.user, tokens));
-        }
-        if let Some(password) = offline {
-            let obtained = login.cache_b.as_ref().map(|tokens| tokens.obtained);
-            stored.cache_b = Some(files::CacheBLogin { user: login.user.clone(), password, obtained });
-        }
+        stored.cache_a = cache_a.or(stored.cache_a.take());
+        stored.cache_b = cache_b.or(stored.cache_b.take());
         let keep =
             |password: &SecretString| files::Account { user: login.user.clone(), password: password.clone() };
         stored.account = login.keep_password.as_ref().map(keep);
@@ -285,9 +291,26 @@ pub async fn save_login(file: &Path, login: &NewLogin) -> Result<()> {
     .await
 }
 
-/// Forgets all that `dcmsfs login` kept; running mounts notice. Whether there was anything.
+/// What a logout met.
+pub struct Forgotten {
+    /// Whether the entry of `~/.netrc` with the same offline token is gone too; an error if it could not be.
+    pub netrc: Result<bool>,
+    /// Whether the tokens were revoked at the provider; an error if it could not be asked.
+    pub revoked: Result<bool>,
+}
+
+/// Forgets all that `dcmsfs login` kept, here first and then at the provider; running mounts notice. `host` is
+/// Cache-B's, whose entry in `~/.netrc` goes if it holds the token that was kept. `None` if there was nothing.
 ///
 /// Fails with `Configuration` if the file cannot be removed, `TimedOut` if another process holds it.
-pub async fn forget_login(file: &Path) -> Result<bool> {
-    files::remove(file).await
+pub async fn forget_login(settings: &CredentialSettings, host: &str) -> Result<Option<Forgotten>> {
+    let Some(file) = &settings.file else { return Ok(None) };
+    let Some(stored) = files::remove(file).await? else { return Ok(None) };
+    let netrc = match (&settings.netrc, &stored.cache_b) {
+        (Some(netrc), Some(login)) => netrc::remove(netrc, host, &login.password),
+        _ => Ok(false),
+    };
+    // Last: without a network the login is forgotten all the same.
+    let revoked = revocation::revoke(settings, &stored).await;
+    Ok(Some(Forgotten { netrc, revoked }))
 }

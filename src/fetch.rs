@@ -35,6 +35,10 @@ const DOCUMENT_LIMIT: Duration = Duration::from_secs(90);
 /// (contract.md 4.3: one block).
 const BEGIN_LIMIT: Duration = Duration::from_secs(60);
 
+/// Renewals of the login for one operation. One is enough for a token that has ended; who queued for a slot after it
+/// may find that a short one has ended again. A fresh token that is refused is not renewed (`Credentials::renew`).
+const RENEWALS: u32 = 3;
+
 /// How long a service that gave no part is not asked for one again: it may have been one odd node of many.
 const NO_RANGES: Duration = Duration::from_secs(600);
 
@@ -185,7 +189,7 @@ impl Fetch {
         let mut retry = Retry::default();
         let guess = slot.is_some();
         let mut slot = slot.filter(|_| self.is_welcome());
-        let mut renewed = false;
+        let mut renewals = 0;
         let mut left = BEGIN_LIMIT;
         loop {
             self.wait_until_welcome().await?;
@@ -221,7 +225,7 @@ impl Fetch {
             if left.is_zero() || guess {
                 return Err(error);
             }
-            let recovered = self.recover(error, url, seen, &mut renewed, &mut retry).await;
+            let recovered = self.recover(error, url, seen, &mut renewals, &mut retry).await;
             // What more patience did not change was not "too many at once".
             recovered
                 .map_err(|error| if error.kind() == ErrorKind::Busy { error.original() } else { error })?;
@@ -242,7 +246,7 @@ impl Fetch {
     /// The length of the object at `url`, where the service tells it without sending bytes.
     pub async fn length(&self, url: &Url) -> Result<Option<Length>> {
         let mut retry = Retry::default();
-        let mut renewed = false;
+        let mut renewals = 0;
         loop {
             self.wait_until_welcome().await?;
             let _permit = self.0.slots.acquire().await?;
@@ -256,7 +260,7 @@ impl Fetch {
                 Err(error) => self.note(error),
             };
             drop(_permit);
-            self.recover(error, url, seen, &mut renewed, &mut retry).await?;
+            self.recover(error, url, seen, &mut renewals, &mut retry).await?;
         }
     }
 
@@ -282,7 +286,7 @@ impl Fetch {
 
     async fn document_with_retries(&self, request: Request, limit: usize) -> Result<Document> {
         let mut retry = Retry::default();
-        let mut renewed = false;
+        let mut renewals = 0;
         loop {
             self.wait_until_welcome().await?;
             let permit = self.0.documents.acquire().await;
@@ -296,7 +300,7 @@ impl Fetch {
                 Err(error) => self.note(error),
             };
             drop(permit);
-            self.recover(error, &request.url, seen, &mut renewed, &mut retry).await?;
+            self.recover(error, &request.url, seen, &mut renewals, &mut retry).await?;
         }
     }
 
@@ -336,11 +340,11 @@ impl Fetch {
         error: Error,
         url: &Url,
         seen: u64,
-        renewed: &mut bool,
+        renewals: &mut u32,
         retry: &mut Retry,
     ) -> Result<()> {
-        if error.kind() == ErrorKind::LoginRejected && !*renewed {
-            *renewed = true;
+        if error.kind() == ErrorKind::LoginRejected && *renewals < RENEWALS {
+            *renewals += 1;
             return self.0.credentials.renew(url, seen).await;
         }
         match retry.after(&error) {

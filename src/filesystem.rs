@@ -4,6 +4,7 @@
 //! Every question has two forms. The one ending in `_now` answers from what is in memory and never waits;
 //! it is for the kernel's threads. The async one may ask a service.
 
+mod failures;
 pub mod handles;
 pub mod inodes;
 pub mod pages;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Result, fail};
+use crate::filesystem::failures::Failures;
 use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
 pub use crate::filesystem::reading::{DiskRead, OpenedFile, Ready, Register};
@@ -71,6 +73,7 @@ struct Inner {
     inodes: Inodes,
     handles: Handles,
     walks: Walks,
+    failures: Failures,
     store: Store,
     ttl: Duration,
 }
@@ -82,6 +85,7 @@ impl Filesystem {
             inodes: Inodes::new(root),
             handles: Handles::default(),
             walks: Walks::default(),
+            failures: Failures::default(),
             store,
             ttl,
         }))
@@ -124,9 +128,15 @@ impl Filesystem {
         }
         .await;
         match looked_up {
-            Ok((node, size)) => Ok(Ok(self.enter(parent, name.into(), node, size, directory.as_ref()))),
+            Ok((node, size)) => {
+                self.0.failures.forget(parent);
+                Ok(Ok(self.enter(parent, name.into(), node, size, directory.as_ref())))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Err(directory.absent_for())),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.0.failures.note(parent, &error);
+                Err(error)
+            }
         }
     }
 
@@ -206,7 +216,14 @@ impl Filesystem {
     /// `Internal` for an inode that the kernel does not hold.
     pub fn attributes(&self, inode: u64) -> Result<Attributes> {
         Ok(match self.0.inodes.node(inode)? {
-            Node::Directory(directory) => directory.attributes(),
+            Node::Directory(directory) => {
+                let mut attributes = directory.attributes();
+                // A name that cannot be looked up has no attributes: its directory tells why.
+                if let Some(error) = self.0.failures.of(inode) {
+                    attributes.push(("user.dcmsfs.last_error".into(), error.message().to_owned().into()));
+                }
+                attributes
+            }
             Node::File(file) => self.file_attributes(&file),
         })
     }

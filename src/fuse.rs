@@ -9,7 +9,7 @@ mod attributes;
 mod errno;
 mod listing;
 mod passthrough;
-mod report;
+pub mod report;
 pub mod session;
 
 use std::ffi::OsStr;
@@ -30,7 +30,6 @@ use crate::fuse::answers::Answers;
 use crate::fuse::attributes::Presentation;
 use crate::fuse::listing::entries;
 use crate::fuse::passthrough::Passthrough;
-pub use crate::fuse::report::recent_errors;
 use crate::fuse::report::report;
 use crate::sys::caller::Caller;
 

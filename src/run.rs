@@ -2,14 +2,17 @@
 
 mod cache;
 mod demo;
+mod given;
 mod logging;
 mod login;
+mod logout;
 mod mount;
 mod mountpoint;
 mod places;
 mod readme;
 mod status;
 mod status_report;
+mod terminal;
 mod tree;
 mod unmount;
 
@@ -21,10 +24,11 @@ use crate::error::Result;
 /// Does what was asked for. One clear sentence on standard error and a status other than 0 when it could not
 /// be done.
 pub fn run(cli: Cli) -> ExitCode {
+    given::take();
     let done = match cli.command {
         None => mount::run(&cli.mount),
         Some(Command::Login(args)) => login::run(&args),
-        Some(Command::Logout(args)) => login::forget(&args),
+        Some(Command::Logout(args)) => logout::run(&args),
         Some(Command::Status(args)) => status::run(&args),
         Some(Command::Unmount(args)) => unmount::run(&args),
         Some(Command::Cache(args)) => cache::run(&args),

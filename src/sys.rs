@@ -1,9 +1,10 @@
-//! The few calls that are unsafe or Linux-only: mounting, a caller's signals, the process's own hardening, what
-//! the kernel may be told about reading, files below a directory that nothing leads out of.
+//! The few calls that are unsafe or Linux-only: mounting, a caller's signals, the process's own hardening and its
+//! environment, what the kernel may be told about reading, files below a directory that nothing leads out of.
 
 pub mod background;
 pub mod beneath;
 pub mod caller;
+pub mod environment;
 pub mod files;
 pub mod harden;
 pub mod mount;

@@ -19,6 +19,7 @@ mod mount {
     mod kernel;
     mod killing;
     mod life;
+    mod login;
     mod passthrough;
     mod places;
     mod reading;
@@ -26,6 +27,8 @@ mod mount {
     mod shelf;
     mod slots;
     mod sys;
+    mod tls;
+    mod tokens;
     mod tree;
     mod views;
     mod zarr;

@@ -13,6 +13,7 @@
 //! user = "me"
 //! password = "…"                    # the offline token
 //! obtained = "2026-11-22T21:55:00Z"
+//! expires = "2026-12-22T21:55:00Z"  # if the provider says so
 //!
 //! [account]                         # only if the user wants the password kept
 //! user = "me"
@@ -28,7 +29,7 @@ use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use super::private_file;
-use super::token::TokenSet;
+use super::token::{self, TokenSet};
 use crate::error::{ErrorKind, Result, fail};
 
 /// Cache-A's token and what renews it.
@@ -76,6 +77,24 @@ pub struct CacheBLogin {
     pub password: SecretString,
     /// When it was given.
     pub obtained: Option<Timestamp>,
+    /// When it ends, for display; absent if it does not or is not known.
+    pub expires: Option<Timestamp>,
+}
+
+impl CacheBLogin {
+    /// What to keep of an answer of the token endpoint.
+    ///
+    /// Fails with `Protocol` if it holds no offline token.
+    pub fn new(user: &str, tokens: &TokenSet) -> Result<Self> {
+        let Some(password) = tokens.refresh.clone() else {
+            return fail(
+                ErrorKind::Protocol,
+                "the provider gave no offline token: Cache-B cannot be used with it",
+            );
+        };
+        let expires = tokens.refresh_expires().or_else(|| token::end_by_claim(&password));
+        Ok(Self { user: user.to_owned(), password, obtained: Some(tokens.obtained), expires })
+    }
 }
 
 /// The account itself, only if the user wants it kept.
@@ -86,6 +105,13 @@ pub struct Account {
     /// Its password.
     #[serde(deserialize_with = "secret")]
     pub password: SecretString,
+}
+
+impl Account {
+    /// Whether it is the same account with the same password.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.user == other.user && self.password.expose_secret() == other.password.expose_secret()
+    }
 }
 
 /// All that is kept.
@@ -151,15 +177,16 @@ pub async fn update(path: &Path, change: impl FnOnce(&mut Stored)) -> Result<()>
     save(path, &stored)
 }
 
-/// Removes the file under its lock. Whether there was one.
+/// Removes the file under its lock. What was in it, as far as that was understood; `None` if there was no file.
 ///
 /// Fails with `Configuration`, or `TimedOut` if another process keeps the lock.
-pub async fn remove(path: &Path) -> Result<bool> {
+pub async fn remove(path: &Path) -> Result<Option<Stored>> {
     // Without the lock, a renewal that is being saved could bring it back.
     let _lock = private_file::lock(path).await?;
+    let stored = load(path).unwrap_or_default();
     match std::fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Ok(()) => Ok(Some(stored)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => fail(ErrorKind::Configuration, format!("cannot remove {}: {error}", path.display())),
     }
 }
@@ -183,6 +210,7 @@ fn write(stored: &Stored) -> Zeroizing<String> {
         line(&mut text, "user", &login.user);
         line(&mut text, "password", login.password.expose_secret());
         moment(&mut text, "obtained", login.obtained);
+        moment(&mut text, "expires", login.expires);
     }
     if let Some(account) = &stored.account {
         text.push_str("\n[account]\n");
@@ -231,7 +259,12 @@ mod tests {
                 expires: now,
                 refresh_expires: None,
             }),
-            cache_b: Some(CacheBLogin { user: user.into(), password: secret.into(), obtained: now }),
+            cache_b: Some(CacheBLogin {
+                user: user.into(),
+                password: secret.into(),
+                obtained: now,
+                expires: now,
+            }),
             account: Some(Account { user: user.into(), password: secret.into() }),
         }
     }

@@ -43,24 +43,39 @@ pub async fn log_in(
     client: &Client,
     user: &str,
     password: &SecretString,
+    ask_code: impl FnMut(&str) -> Result<SecretString> + Send,
+) -> Result<TokenSet> {
+    go_through(session, identity, client, user, Some(password), ask_code).await
+}
+
+/// As `log_in`, but only as far as the session is let in by what it has: a page that asks for the password ends it
+/// with `LoginExpired`.
+pub(super) async fn go_through_again(
+    session: &Session,
+    identity: &IdentitySettings,
+    client: &Client,
+    user: &str,
+) -> Result<TokenSet> {
+    let refuse = |_: &str| fail(ErrorKind::LoginExpired, "a one-time code is asked for again");
+    go_through(session, identity, client, user, None, refuse).await
+}
+
+async fn go_through(
+    session: &Session,
+    identity: &IdentitySettings,
+    client: &Client,
+    user: &str,
+    password: Option<&SecretString>,
     mut ask_code: impl FnMut(&str) -> Result<SecretString> + Send,
 ) -> Result<TokenSet> {
     let state = random_state()?;
-    let mut start = identity.endpoint("auth")?;
-    start
-        .query_pairs_mut()
-        .append_pair("client_id", &client.id)
-        .append_pair("redirect_uri", &client.redirect_uri)
-        .append_pair("scope", &client.scope)
-        .append_pair("response_type", "code")
-        .append_pair("state", &state);
-    let mut page = session.get(&start).await?;
+    let mut page = session.get(&start(identity, client, &state)?).await?;
     let mut password_given = false;
     let mut name_given = false;
     let mut codes = 0;
     for _ in 0..MAX_PAGES {
         if page.status.is_redirection() {
-            match next(&page, identity, client, &state)? {
+            match next(page.location(), identity, client, &state)? {
                 Next::Code(code) => return token::from_code(session, identity, client, &code).await,
                 Next::Page(url) => page = session.get(&url).await?,
             }
@@ -82,6 +97,9 @@ pub async fn log_in(
             let typed = [(field, code.expose_secret().trim()), ("login", "Sign In")];
             page = answer(session, &form, &typed).await?;
         } else if let Some(field) = form.password_field() {
+            let Some(password) = password else {
+                return fail(ErrorKind::LoginExpired, "the password is asked for again");
+            };
             if password_given {
                 return fail(ErrorKind::LoginRejected, rejected("user name or password", found.reason));
             }
@@ -99,6 +117,19 @@ pub async fn log_in(
     fail(ErrorKind::Protocol, format!("{}: the login does not come to an end", identity.url))
 }
 
+/// The address of the login page.
+pub(super) fn start(identity: &IdentitySettings, client: &Client, state: &str) -> Result<Url> {
+    let mut start = identity.endpoint("auth")?;
+    start
+        .query_pairs_mut()
+        .append_pair("client_id", &client.id)
+        .append_pair("redirect_uri", &client.redirect_uri)
+        .append_pair("scope", &client.scope)
+        .append_pair("response_type", "code")
+        .append_pair("state", state);
+    Ok(start)
+}
+
 /// Sends a form with what was typed and what it brought along.
 async fn answer(session: &Session, form: &Form, typed: &[(&str, &str)]) -> Result<Page> {
     let action = form.action.as_ref().filter(|_| form.is_post);
@@ -114,18 +145,25 @@ async fn answer(session: &Session, form: &Form, typed: &[(&str, &str)]) -> Resul
     session.post(action, &fields).await
 }
 
-enum Next {
+/// Where a redirect leads.
+pub(super) enum Next {
+    /// To the client, with a code for tokens.
     Code(SecretCode),
+    /// To another page of the provider.
     Page(Url),
 }
 
 /// Changes into tokens once, but is a secret until then.
-type SecretCode = zeroize::Zeroizing<String>;
+pub(super) type SecretCode = zeroize::Zeroizing<String>;
 
 /// What a redirect means: the code, the provider's refusal, a demand on the person, or another page.
-fn next(page: &Page, identity: &IdentitySettings, client: &Client, state: &str) -> Result<Next> {
+pub(super) fn next(
+    location: Option<Url>,
+    identity: &IdentitySettings,
+    client: &Client,
+    state: &str,
+) -> Result<Next> {
     let home = Origin::of(&identity.url)?;
-    let location = page.location();
     let location =
         location.ok_or_else(|| Error::new(ErrorKind::Protocol, format!("{home}: a redirect to nowhere")))?;
     let value = |name: &str| location.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value);
@@ -217,7 +255,7 @@ fn rejected(what: &str, reason: Option<String>) -> String {
 }
 
 /// 128 bits from the system's generator, as text.
-fn random_state() -> Result<String> {
+pub(super) fn random_state() -> Result<String> {
     let mut bytes = [0; 16];
     let read = std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
     read.map_err(|error| Error::new(ErrorKind::Internal, format!("no random numbers: {error}")))?;

@@ -24,6 +24,8 @@ pub struct Entry {
     pub password: Option<SecretString>,
     /// Line of the word `machine`, counted from 1.
     pub line: usize,
+    /// From the word `machine` to the end of the last value.
+    span: Range<usize>,
     /// Where the words of the values stand, quotes included.
     machine_at: Range<usize>,
     login_at: Option<Range<usize>>,
@@ -57,6 +59,43 @@ pub fn write(path: &Path, host: &str, login: &str, password: &SecretString) -> R
         );
     }
     private_file::replace(path, &new)
+}
+
+/// Takes out the entries of `host` that hold `password`; all other bytes stay. Whether there were any.
+///
+/// Fails with `Configuration` if the file is not private or cannot be written.
+pub fn remove(path: &Path, host: &str, password: &SecretString) -> Result<bool> {
+    let Some(old) = private_file::read(path)? else { return Ok(false) };
+    match without_entries(&old.bytes, host, password) {
+        Some(new) => private_file::replace(path, &new).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The text without the entries of `host` that hold `password`; `None` if there are none.
+fn without_entries(text: &[u8], host: &str, password: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
+    let holds = |entry: &&Entry| {
+        let same = |secret: &SecretString| secret.expose_secret() == password.expose_secret();
+        entry.machine.eq_ignore_ascii_case(host) && entry.password.as_ref().is_some_and(same)
+    };
+    let entries = scan(text).entries;
+    let mut new = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut copied = 0;
+    for entry in entries.iter().filter(holds) {
+        // With its own indentation and the end of its line, so that no empty line is left.
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+        let indent = text[..entry.span.start].iter().rev().take_while(|byte| blank(byte)).count();
+        let begin = entry.span.start - indent;
+        let begin = if begin == 0 || text[begin - 1] == b'\n' { begin } else { entry.span.start };
+        let behind = text[entry.span.end..].iter().take_while(|byte| blank(byte)).count();
+        let line = &text[entry.span.end + behind..];
+        let ended = if line.starts_with(b"\r\n") { 2 } else { usize::from(line.starts_with(b"\n")) };
+        let whole = begin < entry.span.start || begin == 0 || text[begin - 1] == b'\n';
+        new.extend_from_slice(&text[copied..begin]);
+        copied = entry.span.end + if whole && ended > 0 { behind + ended } else { 0 };
+    }
+    new.extend_from_slice(&text[copied..]);
+    (copied > 0).then_some(new)
 }
 
 /// The text with one entry changed or added.
@@ -155,6 +194,7 @@ fn scan(text: &[u8]) -> Scan {
                     login: None,
                     password: None,
                     line: text[..keyword.start].iter().filter(|&&byte| byte == b'\n').count() + 1,
+                    span: keyword.start..machine_at.end,
                     machine_at,
                     login_at: None,
                     password_at: None,
@@ -169,6 +209,7 @@ fn scan(text: &[u8]) -> Scan {
             found @ (b"login" | b"password") => {
                 let Some(value_at) = value() else { break };
                 let Some(entry) = scan.entries.last_mut().filter(|_| !in_default) else { continue };
+                entry.span.end = value_at.end;
                 let content = unquote(&text[value_at.clone()]);
                 if found == b"login" {
                     (entry.login, entry.login_at) = (Some(content.to_string()), Some(value_at));
@@ -326,6 +367,24 @@ machine HashPassword.example login h password #notacomment
     }
 
     #[test]
+    fn removing_takes_the_entries_of_one_token() {
+        let without = |text: &str, host: &str, password: &str| {
+            without_entries(text.as_bytes(), host, &password.into())
+                .map(|text| String::from_utf8(text.to_vec()).unwrap())
+        };
+        let removed = without(WILD, "cacheb.dcms.destine.eu", "new-token").unwrap();
+        let entry = "\tmachine cacheb.dcms.destine.eu\n\tlogin anonymous\n\tpassword new-token\n";
+        assert_eq!(removed, WILD.replace(entry, ""));
+        assert_eq!(without(WILD, "cacheb.dcms.destine.eu", "macro"), None, "not within a macro");
+        assert_eq!(without(WILD, "example.org", "new-token"), None);
+        assert_eq!(without(WILD, "cacheb.dcms.destine.eu", "other"), None);
+        let twice = "machine h password t\nmachine g password t\r\nmachine h login l password t";
+        assert_eq!(without(twice, "h", "t").unwrap(), "machine g password t\r\n");
+        let one = "machine g password p machine h password t # mine\nmachine i password t";
+        assert_eq!(without(one, "h", "t").unwrap(), "machine g password p  # mine\nmachine i password t");
+    }
+
+    #[test]
     fn written_to_a_private_file_only() {
         use std::os::unix::fs::PermissionsExt;
         let place = tempfile::tempdir().unwrap();
@@ -381,8 +440,21 @@ machine HashPassword.example login h password #notacomment
         }
 
         #[test]
+        fn a_written_entry_can_be_removed(text in pieces()) {
+            prop_assume!(!text.contains("TOKEN"));
+            let new = with_entry(text.as_bytes(), "new.example", "l", &"TOKEN".into());
+            let removed = without_entries(&new, "new.example", &"TOKEN".into());
+            // A keyword without its value at the end of the text swallows the new entry; `write` refuses that.
+            if let Some(removed) = removed {
+                prop_assert!(removed.starts_with(text.trim_end().as_bytes()));
+                prop_assert_eq!(removed.trim_ascii_end(), text.as_bytes().trim_ascii_end());
+            }
+        }
+
+        #[test]
         fn any_bytes_are_read_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
             parse(&text);
+            without_entries(&text, "h.example", &"p".into());
             with_entry(&text, "h.example", "l", &"p".into());
         }
     }

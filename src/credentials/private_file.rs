@@ -2,11 +2,12 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
@@ -121,9 +122,25 @@ fn make_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// The right to renew what is in a file; given back when dropped.
+/// The right to renew what is in a file; given back when dropped. All who renew share a note in the lock file:
+/// when a login by password was last tried.
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// The note, if there is one that can be read.
+    pub(super) fn note(&self) -> Option<Timestamp> {
+        let mut text = [0; 64];
+        let length = self.file.read_at(&mut text, 0).ok()?;
+        std::str::from_utf8(&text[..length]).ok()?.trim().parse().ok()
+    }
+
+    /// Replaces the note. A disk that is full must not keep anybody from logging in.
+    pub(super) fn set_note(&self, when: Timestamp) {
+        let text = format!("{when}\n");
+        let _ = self.file.set_len(0).and_then(|()| self.file.write_all_at(text.as_bytes(), 0));
+    }
 }
 
 /// Waits for the right to renew the file at `path`: two processes must not both rotate a token. The file
@@ -138,12 +155,13 @@ pub(super) async fn lock(path: &Path) -> Result<Option<Lock>> {
         // If this fails, so does the next step.
         let _ = make_directory(directory);
     }
-    let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&name);
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&name);
     let Ok(file) = opened else { return Ok(None) };
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Some(Lock { _file: file })),
+            Ok(()) => return Ok(Some(Lock { file })),
             Err(TryLockError::Error(_)) => return Ok(None),
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 sleep(Duration::from_millis(20)).await
@@ -214,8 +232,12 @@ mod tests {
         let path = place.path().join("c");
         let held = lock(&path).await.unwrap().unwrap();
         assert_eq!(lock(&path).await.err().unwrap().kind(), ErrorKind::TimedOut);
+        assert_eq!(held.note(), None);
+        let when = Timestamp::from_second(1_700_000_000).unwrap();
+        held.set_note(Timestamp::now());
+        held.set_note(when);
         drop(held);
-        assert!(lock(&path).await.unwrap().is_some());
+        assert_eq!(lock(&path).await.unwrap().unwrap().note(), Some(when), "another holder finds it");
         assert!(lock(&place.path().join("new/dir/c")).await.unwrap().is_some());
         replace(&path, b"").unwrap();
         assert!(lock(&path.join("below/a/file")).await.unwrap().is_none());

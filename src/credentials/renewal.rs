@@ -4,8 +4,11 @@
 //! that the provider has already replaced. What may be tried, in this order:
 //! - another process, or `dcmsfs login`, has put a new secret into the file, or netrc has changed;
 //! - Cache-A: the refresh grant;
-//! - the kept password, at most once a minute;
+//! - the kept or given password, at most once a minute (`password`);
 //! - else the user has to act.
+//!
+//! The lock of the credentials file is held from the look into it to the writing of what is new, so that of several
+//! processes one renews and the others find it done.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +17,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
 
-use super::files::{self, CacheALogin, CacheBLogin};
-use super::login::{self, log_in};
+use super::files::{self, CacheALogin};
+use super::password::{self, Last, Service};
 use super::vault::same;
-use super::{Client, Inner, Kind, private_file, token};
+use super::{Inner, Kind, NewLogin, private_file, token};
 use crate::error::{Error, ErrorKind, Result, fail};
 
-/// Logins by password at most this often: providers lock accounts (contract.md 5.1).
-const LOGIN_PAUSE: Duration = Duration::from_secs(60);
+/// Answered from memory after the user was found to be needed, or the service to refuse what is fresh.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// Answered from memory after the provider could not be asked, or failed.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(5);
@@ -34,8 +37,15 @@ const FRESH: Duration = Duration::from_secs(60);
 pub(super) struct Memory {
     /// By root: the failure for this generation, good until then.
     failures: HashMap<usize, (u64, Instant, Error)>,
-    /// The last login by password and how it ended.
-    last_login: Option<(Instant, Option<Error>)>,
+    /// The last login by password.
+    last_login: Last,
+}
+
+impl Memory {
+    fn failure(&self, root: usize, seen: u64) -> Option<Error> {
+        let (generation, until, error) = self.failures.get(&root)?;
+        (*generation == seen && Instant::now() < *until).then(|| error.clone())
+    }
 }
 
 /// See `Credentials::renew`.
@@ -55,11 +65,10 @@ pub(super) async fn renew(inner: &Arc<Inner>, url: &Url, seen: u64) -> Result<()
     if inner.keyring.generation(url) != seen {
         return Ok(());
     }
-    if let Some((generation, until, error)) = memory.failures.get(&root)
-        && *generation == seen
-        && Instant::now() < *until
-    {
-        return Err(error.clone());
+    if let Some(error) = memory.failure(root, seen) {
+        // A login that was made meanwhile helps at once, not when the refresher looks next.
+        reload(inner).await?;
+        return if inner.keyring.generation(url) == seen { Err(error) } else { Ok(()) };
     }
     let inner = Arc::clone(inner);
     let task = tokio::spawn(async move {
@@ -72,12 +81,17 @@ pub(super) async fn renew(inner: &Arc<Inner>, url: &Url, seen: u64) -> Result<()
     task.await.unwrap_or_else(|_| fail(ErrorKind::Internal, "the renewal of the login failed"))
 }
 
-/// Renews Cache-A's token, if it is still `ending`, before it ends. Called by the refresher; the failure stays out of the readers'
-/// memory, since the token may still be good.
-pub(super) async fn ahead(inner: &Arc<Inner>, ending: &CacheALogin) -> Result<()> {
+/// Renews Cache-A's token, if it is still `ending`, before it ends, or gets the first one. Called by the refresher;
+/// the failure stays out of the readers' memory, since the token may still be good.
+pub(super) async fn ahead(inner: &Arc<Inner>, ending: Option<&CacheALogin>) -> Result<()> {
     let mut memory = Arc::clone(&inner.renewal).lock_owned().await;
     // A reader who met a 401 may have been first.
-    if in_use(inner).is_none_or(|now| !same(&now.access_token, &ending.access_token)) {
+    let now = in_use(inner);
+    let still = match (&now, ending) {
+        (Some(now), Some(ending)) => same(&now.access_token, &ending.access_token),
+        (now, ending) => now.is_none() && ending.is_none(),
+    };
+    if !still {
         return Ok(());
     }
     let inner = Arc::clone(inner);
@@ -97,13 +111,13 @@ fn root_of(inner: &Inner, url: &Url) -> Option<usize> {
 
 fn remember(inner: &Inner, root: usize, seen: u64, memory: &mut Memory, error: &Error) {
     let outage = !matches!(error.kind(), ErrorKind::LoginExpired | ErrorKind::LoginRejected);
-    let pause = if outage { error.wait().unwrap_or(OUTAGE_PAUSE).min(LOGIN_PAUSE) } else { LOGIN_PAUSE };
+    let pause = if outage { error.wait().unwrap_or(OUTAGE_PAUSE).min(REFUSED_PAUSE) } else { REFUSED_PAUSE };
     memory.failures.insert(root, (seen, Instant::now() + pause, error.clone()));
-    if !outage {
-        // Once per pause at most, since others are answered from memory.
+    let news = inner.vault.lock().set_problem(root, error.clone());
+    if news && !outage {
+        // Once for each state of things (contract.md 4.1), not once for each reader.
         tracing::warn!(root = inner.roots[root].name, "{error}");
     }
-    inner.vault.lock().set_problem(root, error.clone());
 }
 
 /// The service answered 401 to the secret of `root`.
@@ -143,10 +157,7 @@ async fn refused(inner: &Arc<Inner>, root: usize, memory: &mut Memory) -> Result
 async fn renew_cache_a(inner: &Arc<Inner>, memory: &mut Memory) -> Result<()> {
     let identity = &inner.settings.identity;
     let before = in_use(inner);
-    let _lock = match &inner.settings.file {
-        Some(file) => private_file::lock(file).await?,
-        None => None,
-    };
+    let lock = inner.lock().await?;
     reload(inner).await?;
     let login = in_use(inner);
     let token = |login: &Option<CacheALogin>| login.as_ref().map(|login| login.access_token.clone());
@@ -160,8 +171,8 @@ async fn renew_cache_a(inner: &Arc<Inner>, memory: &mut Memory) -> Result<()> {
     {
         match token::from_refresh(&inner.session, identity, &identity.cache_a, refresh).await {
             Ok(tokens) => {
-                keep_cache_a(inner, CacheALogin::new(&login.user, &tokens)).await;
-                return Ok(());
+                let user = login.user.clone();
+                return keep(inner, NewLogin { user, cache_a: Some(tokens), ..NewLogin::default() }).await;
             }
             Err(error) if error.kind() == ErrorKind::LoginExpired => {
                 tracing::info!("{error}");
@@ -170,10 +181,10 @@ async fn renew_cache_a(inner: &Arc<Inner>, memory: &mut Memory) -> Result<()> {
             Err(error) => return Err(error.context("renewing the DestinE login")),
         }
     }
-    if let Some(tokens) = by_password(inner, &identity.cache_a, memory).await? {
-        let (user, tokens) = tokens;
-        keep_cache_a(inner, CacheALogin::new(&user, &tokens)).await;
-        return Ok(());
+    if let Some(login) =
+        password::again(inner, &mut memory.last_login, lock.as_ref(), Service::CacheA).await?
+    {
+        return keep(inner, login).await;
     }
     let story =
         if login.is_some() { "the DestinE login has expired" } else { "there is no DestinE login yet" };
@@ -187,6 +198,7 @@ async fn renew_cache_a(inner: &Arc<Inner>, memory: &mut Memory) -> Result<()> {
 async fn renew_from_files(inner: &Arc<Inner>, root: usize, host: &str, memory: &mut Memory) -> Result<()> {
     let offline = matches!(inner.roots[root].kind, Kind::CacheBOfflineToken { .. });
     let before = inner.keyring.generation_of(&inner.roots[root].scope);
+    let lock = if offline { inner.lock().await? } else { None };
     reload(inner).await?;
     if inner.keyring.generation_of(&inner.roots[root].scope) != before {
         return Ok(());
@@ -201,21 +213,11 @@ async fn renew_from_files(inner: &Arc<Inner>, root: usize, host: &str, memory: &
             return Ok(());
         }
     }
-    if offline {
-        let client = &inner.settings.identity.cache_b;
-        if let Some((user, tokens)) = by_password(inner, client, memory).await? {
-            let password = tokens.refresh.ok_or_else(|| {
-                Error::new(ErrorKind::Protocol, "the provider gave no offline token for Cache-B")
-            })?;
-            let login = CacheBLogin { user, password, obtained: Some(tokens.obtained) };
-            inner.install_offline(&mut inner.vault.lock(), root, login.clone());
-            if let Some(file) =
-                inner.settings.file.as_ref().filter(|file| private_file::stamp(file).is_some())
-            {
-                log_failure(files::update(file, |stored| stored.cache_b = Some(login)).await);
-            }
-            return Ok(());
-        }
+    if offline
+        && let Some(login) =
+            password::again(inner, &mut memory.last_login, lock.as_ref(), Service::CacheB).await?
+    {
+        return keep(inner, login).await;
     }
     let way_out = inner.vault.lock().way_out(&inner.roots[root], &inner.settings);
     let (kind, story) = match (inner.keyring.holds(&inner.roots[root].scope), offline) {
@@ -226,48 +228,36 @@ async fn renew_from_files(inner: &Arc<Inner>, root: usize, host: &str, memory: &
     fail(kind, format!("{host} {story}: {way_out}"))
 }
 
-/// A login with the kept password, at most one a minute. `None` if no password is kept.
-async fn by_password(
-    inner: &Inner,
-    client: &Client,
-    memory: &mut Memory,
-) -> Result<Option<(String, token::TokenSet)>> {
-    let Some(account) = inner.vault.lock().account() else { return Ok(None) };
-    if let Some((when, outcome)) = &memory.last_login
-        && when.elapsed() < LOGIN_PAUSE
+/// Puts what a renewal brought to use and into the file, whose lock the caller holds.
+async fn keep(inner: &Inner, login: NewLogin) -> Result<()> {
+    let (cache_a, cache_b) = login.parts()?;
     {
-        let left = LOGIN_PAUSE - when.elapsed();
-        let early =
-            || Error::new(ErrorKind::Busy, "logged in less than a minute ago: waiting before the next login");
-        return Err(outcome.clone().unwrap_or_else(early).retry_after(left));
+        let mut vault = inner.vault.lock();
+        if let Some(login) = &cache_a {
+            inner.install(&mut vault, login.clone(), Some(Instant::now()));
+        }
+        if let Some(login) = &cache_b {
+            inner.install_offline(&mut vault, login.clone());
+        }
     }
-    let refuse_code =
-        |_: &str| fail(ErrorKind::LoginExpired, "the account asks for a one-time code: run `dcmsfs login`");
-    let session = login::session(&inner.settings.identity)?;
-    let identity = &inner.settings.identity;
-    let outcome = log_in(&session, identity, client, &account.user, &account.password, refuse_code).await;
-    memory.last_login = Some((Instant::now(), outcome.as_ref().err().cloned()));
-    if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::LoginRejected) {
-        inner.vault.lock().account_refused = true;
-    }
-    outcome.map(|tokens| Some((account.user, tokens)))
-}
-
-/// Puts a new Cache-A token to use and into the file, whose lock the caller holds.
-async fn keep_cache_a(inner: &Inner, login: CacheALogin) {
-    inner.install(&mut inner.vault.lock(), login.clone(), Some(Instant::now()));
-    let Some(file) = inner.settings.file.clone() else { return };
+    let Some(file) = inner.settings.file.clone() else { return Ok(()) };
+    let given = inner.settings.account.is_some();
     let saved = off_the_runtime(move || {
-        // Saved only into a file that is there and understood: a login that was just forgotten must not
-        // come back.
-        if private_file::stamp(&file).is_none() {
+        // Saved only into a file that is there and understood: a login that was just forgotten must not come back.
+        // Who gave the password wants to stay logged in.
+        if !given && private_file::stamp(&file).is_none() {
             return Ok(());
         }
         let mut stored = files::load(&file)?;
-        stored.cache_a = Some(login);
+        stored.cache_a = cache_a.or(stored.cache_a);
+        stored.cache_b = cache_b.or(stored.cache_b);
         files::save(&file, &stored)
     });
-    log_failure(saved.await.and_then(|saved| saved));
+    if let Err(error) = saved.await.and_then(|saved| saved) {
+        // Not saved is no reason not to use it.
+        tracing::warn!("the renewed login could not be saved: {error}");
+    }
+    Ok(())
 }
 
 /// File work: the home directory may be on a slow network file system.
@@ -281,9 +271,12 @@ pub(super) async fn reload(inner: &Arc<Inner>) -> Result<()> {
     off_the_runtime(move || inner.reload()).await
 }
 
-/// Not saved is no reason not to use it.
-fn log_failure(saved: Result<()>) {
-    if let Err(error) = saved {
-        tracing::warn!("the renewed login could not be saved: {error}");
+impl Inner {
+    /// The right to renew what the credentials file holds; `None` without a file that could be written.
+    async fn lock(&self) -> Result<Option<private_file::Lock>> {
+        match &self.settings.file {
+            Some(file) => private_file::lock(file).await,
+            None => Ok(None),
+        }
     }
 }

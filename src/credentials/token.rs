@@ -6,9 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{Client, IdentitySettings};
-use crate::error::{Error, ErrorKind, Result, fail};
+use crate::error::{Error, ErrorKind, Result};
 use crate::transport::session::{Page, Session};
 use crate::transport::{shown, status_error};
 
@@ -108,17 +109,55 @@ pub(super) async fn from_refresh(
     Ok(tokens)
 }
 
+/// What the provider says when it refuses (RFC 6749 5.2: 400 with a reason, 401 if the client itself is refused).
+pub(super) fn refusal(page: &Page, kind: ErrorKind, what: &str) -> Error {
+    let refusal: Option<Refusal> = serde_json::from_slice(&page.body).ok();
+    let reason = refusal.and_then(|refusal| refusal.error_description.or(refusal.error));
+    let reason = reason.map_or_else(|| "no reason given".to_owned(), |reason| printable(&reason));
+    Error::new(kind, format!("{} {what}: {reason}", shown(&page.url)))
+}
+
+/// When a token ends by its own word, the claim `exp` of a JWT (RFC 7519 4.1.4). For display only: nobody has
+/// checked its signature, and the service decides. Offline tokens often have none (protocol.md 2.5).
+pub(super) fn end_by_claim(token: &SecretString) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: Option<f64>,
+    }
+    let middle = token.expose_secret().split('.').nth(1)?;
+    let claims: Claims = serde_json::from_slice(&base64url(middle)?).ok()?;
+    let seconds = claims.exp.filter(|seconds| *seconds > 0.0 && *seconds < 1e11)?;
+    Timestamp::from_second(seconds as i64).ok()
+}
+
+/// Base64 with the alphabet for addresses, without padding (RFC 7515 2).
+fn base64url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let (mut bits, mut held) = (0_u32, 0);
+    for digit in text.trim_end_matches('=').bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+        }
+    }
+    Some(bytes)
+}
+
 fn read(page: &Page, refused: ErrorKind) -> Result<TokenSet> {
     let place = shown(&page.url);
     match page.status.as_u16() {
         200 => {}
-        // RFC 6749 5.2: 400 with a reason, 401 if the client itself is refused.
-        400 | 401 => {
-            let refusal: Option<Refusal> = serde_json::from_slice(&page.body).ok();
-            let reason = refusal.and_then(|refusal| refusal.error_description.or(refusal.error));
-            let reason = reason.map_or_else(|| "no reason given".to_owned(), |reason| printable(&reason));
-            return fail(refused, format!("{place} gives no token: {reason}"));
-        }
+        400 | 401 => return Err(refusal(page, refused, "gives no token")),
         _ => return Err(status_error(page.status, &page.headers, "the token", &page.url)),
     }
     let bad = |what: &str| Error::new(ErrorKind::Protocol, format!("{place}: {what}"));
@@ -173,7 +212,6 @@ pub(super) fn printable(text: &str) -> String {
 mod tests {
     use crate::transport::header::HeaderMap;
     use crate::transport::{StatusCode, Url};
-    use zeroize::Zeroizing;
 
     use super::*;
 
@@ -206,6 +244,22 @@ mod tests {
         ] {
             let tokens = answer(200, &format!(r#"{{"access_token":"a","expires_in":{text}}}"#)).unwrap();
             assert_eq!(tokens.expires_in.map(|life| life.as_secs()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_tells_its_end_and_nonsense_tells_nothing() {
+        let end = |token: &str| end_by_claim(&SecretString::from(token)).map(|end| end.as_second());
+        // {"typ":"Offline","sub":"é>?","exp":1800000000}
+        assert_eq!(
+            end("x.eyJ0eXAiOiJPZmZsaW5lIiwic3ViIjoiw6k-PyIsImV4cCI6MTgwMDAwMDAwMH0.y"),
+            Some(1_800_000_000)
+        );
+        // {"typ":"Offline"}, {"exp":-1}, {"exp":"x"}
+        for token in
+            ["", "opaque", "a.b", "x.eyJ0eXAiOiJPZmZsaW5lIn0.y", "x.eyJleHAiOi0xfQ.y", "x.eyJleHAiOiJ4In0.y"]
+        {
+            assert_eq!(end(token), None, "{token}");
         }
     }
 

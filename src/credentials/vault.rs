@@ -6,6 +6,8 @@
 //! - a secret that a service refused is not offered to it again for a while, so two stale sources do not take
 //!   turns; with nothing else at hand it stays in use, since the service may change its mind.
 
+mod standing;
+
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +17,11 @@ use tokio::time::Instant;
 
 use super::files::{self, Account, CacheALogin, Stored};
 use super::netrc::{self, Entry};
+use super::password::Service;
 use super::private_file::{self, Stamp};
-use super::{AccountState, AccountStatus, Inner, Kind, RootCredential};
-use crate::error::{Error, ErrorKind, Result};
-use crate::transport::{Authorization, Keyring};
+use super::{Inner, Kind, RootCredential};
+use crate::error::{Error, Result};
+use crate::transport::Authorization;
 
 /// A refused secret is passed over for this long.
 const REFUSED: Duration = Duration::from_secs(600);
@@ -60,8 +63,8 @@ pub(super) struct Vault {
     netrc_problem: Option<Error>,
     access: Option<Access>,
     roots: Vec<Root>,
-    /// The kept password was refused: it is not tried again until the file changes.
-    pub(super) account_refused: bool,
+    /// The account whose password was refused: it is not tried again until somebody logs in.
+    refused_account: Option<Account>,
 }
 
 /// The host as netrc writes it: IPv6 addresses without brackets.
@@ -83,7 +86,7 @@ impl Vault {
             netrc_problem: None,
             access: None,
             roots: std::iter::repeat_with(Root::default).take(roots).collect(),
-            account_refused: false,
+            refused_account: None,
         }
     }
 
@@ -91,9 +94,16 @@ impl Vault {
         self.access.as_ref()
     }
 
-    /// The kept account, unless it was refused.
-    pub(super) fn account(&self) -> Option<Account> {
-        self.stored.account.clone().filter(|_| !self.account_refused)
+    /// The account that `given` or the file names, unless it was refused.
+    fn account(&self, given: Option<&Account>) -> Option<Account> {
+        let refused =
+            |account: &&Account| self.refused_account.as_ref().is_some_and(|other| other.is(account));
+        given.into_iter().chain(&self.stored.account).find(|account| !refused(account)).cloned()
+    }
+
+    /// The password of `account` was refused.
+    pub(super) fn refuse_account(&mut self, account: Account) {
+        self.refused_account = Some(account);
     }
 
     /// When `root` got a secret by our own login.
@@ -117,9 +127,10 @@ impl Vault {
         }
     }
 
-    /// Remembers why a root is without a working secret.
-    pub(super) fn set_problem(&mut self, root: usize, problem: Error) {
-        self.roots[root].problem = Some(problem);
+    /// Remembers why a root is without a working secret. Whether that is news.
+    pub(super) fn set_problem(&mut self, root: usize, problem: Error) -> bool {
+        let before = self.roots[root].problem.replace(problem.clone());
+        before.is_none_or(|before| before.message() != problem.message())
     }
 
     /// The secrets that `kind` could use, newest first, with the login name that goes with them.
@@ -146,79 +157,6 @@ impl Vault {
                 both
             }
         }
-    }
-
-    /// The place that the user would mend, for a message.
-    pub(super) fn way_out(&self, root: &RootCredential, settings: &super::CredentialSettings) -> String {
-        if let Some(problem) = self.source_problem(root) {
-            return problem.message().to_owned();
-        }
-        let host = name_in_netrc(root);
-        let netrc = settings.netrc.as_ref().map(|path| match netrc::find(&self.netrc, host) {
-            Some(entry) => format!("renew the entry for {host} in {} (line {})", path.display(), entry.line),
-            None => format!("add an entry for {host} to {}", path.display()),
-        });
-        match (&root.kind, netrc) {
-            (Kind::CacheBOfflineToken { .. }, Some(netrc)) => format!("run `dcmsfs login` or {netrc}"),
-            (Kind::NetrcBasic { .. } | Kind::NetrcBearer, Some(netrc)) => netrc,
-            _ => "run `dcmsfs login`".to_owned(),
-        }
-    }
-
-    pub(super) fn status(
-        &self,
-        index: usize,
-        root: &RootCredential,
-        keyring: &Keyring,
-        now: Timestamp,
-    ) -> AccountStatus {
-        let kept = &self.roots[index];
-        let refused = kept.current.as_ref().is_some_and(|current| kept.has_refused(current));
-        let (state, user) = match (&root.kind, &self.access) {
-            (Kind::None, _) => (AccountState::NotNeeded, None),
-            (Kind::CacheAToken, None) => (AccountState::Missing, None),
-            (Kind::CacheAToken, Some(access)) => {
-                let login = &access.login;
-                let until = if self.account().is_some() {
-                    None
-                } else if login.refresh_token.is_some() {
-                    login.refresh_expires
-                } else {
-                    login.expires
-                };
-                let over =
-                    kept.problem.as_ref().is_some_and(|problem| problem.kind() == ErrorKind::LoginExpired);
-                let past = until.is_some_and(|until| until <= now);
-                let state =
-                    if over || past { AccountState::Expired } else { AccountState::LoggedIn { until } };
-                (state, Some(login.user.clone()))
-            }
-            _ if !keyring.holds(&root.scope) => (AccountState::Missing, None),
-            _ if refused => (AccountState::Expired, self.offline_user(kept)),
-            _ => (AccountState::LoggedIn { until: None }, self.offline_user(kept)),
-        };
-        let problem = kept.problem.as_ref().or_else(|| self.source_problem(root));
-        AccountStatus {
-            name: root.name.clone(),
-            state,
-            user: user.filter(|user| !user.is_empty()),
-            problem: problem.map(|problem| problem.message().to_owned()),
-        }
-    }
-
-    /// Why a file that could hold the secret of `root` is not used.
-    fn source_problem(&self, root: &RootCredential) -> Option<&Error> {
-        let file = matches!(root.kind, Kind::CacheAToken | Kind::CacheBOfflineToken { .. });
-        let netrc = !matches!(root.kind, Kind::CacheAToken | Kind::None);
-        let file = self.file_problem.as_ref().filter(|_| file);
-        file.or(self.netrc_problem.as_ref().filter(|_| netrc))
-    }
-
-    /// Whose offline token is in use, if it is that of the credentials file.
-    fn offline_user(&self, root: &Root) -> Option<String> {
-        let kept = self.stored.cache_b.as_ref()?;
-        let current = root.current.as_ref()?;
-        same(&kept.password, current).then(|| kept.user.clone())
     }
 }
 
@@ -266,15 +204,12 @@ impl Inner {
             (Some(before), Some(now)) => !same(before, now),
             (before, now) => before.is_some() != now.is_some(),
         };
-        let unchanged = match (&vault.stored.account, &stored.account) {
-            (Some(before), Some(now)) => before.user == now.user && same(&before.password, &now.password),
-            _ => false,
-        };
-        vault.account_refused &= unchanged;
         vault.stored = stored;
         if !changed {
             return;
         }
+        // Somebody has logged in since: the password may be right again.
+        vault.refused_account = None;
         match vault.stored.cache_a.clone() {
             // Our own renewal, saved a moment ago, comes back from the file.
             Some(login)
@@ -303,13 +238,36 @@ impl Inner {
     }
 
     /// Puts an offline token of our own login to use.
-    pub(super) fn install_offline(&self, vault: &mut Vault, index: usize, login: files::CacheBLogin) {
-        let Kind::CacheBOfflineToken { login: user } = &self.roots[index].kind else { return };
-        let secret = Authorization::Basic { user: user.clone(), password: login.password.clone() };
-        self.keyring.set(&self.roots[index].scope, secret);
-        vault.roots[index] =
-            Root { current: Some(login.password.clone()), since: Some(Instant::now()), ..Root::default() };
-        vault.stored.cache_b = Some(login);
+    pub(super) fn install_offline(&self, vault: &mut Vault, login: files::CacheBLogin) {
+        vault.stored.cache_b = Some(login.clone());
+        for (index, root) in self.roots.iter().enumerate() {
+            if matches!(root.kind, Kind::CacheBOfflineToken { .. }) && self.choose(vault, index) {
+                let kept = &mut vault.roots[index];
+                let ours = kept.current.as_ref().is_some_and(|current| same(current, &login.password));
+                kept.since = ours.then(Instant::now);
+            }
+        }
+    }
+
+    /// The account to log in with without the person, if there is one.
+    pub(super) fn account(&self) -> Option<Account> {
+        self.vault.lock().account(self.settings.account.as_ref())
+    }
+
+    /// Whether a service has no secret that could work.
+    pub(super) fn needs(&self, service: Service) -> bool {
+        let vault = self.vault.lock();
+        let over = |end: Option<Timestamp>| end.is_some_and(|end| end <= Timestamp::now());
+        self.roots.iter().enumerate().any(|(index, root)| match (service, &root.kind) {
+            (Service::CacheA, Kind::CacheAToken) => {
+                vault.access.as_ref().is_none_or(|access| over(access.login.expires))
+            }
+            (Service::CacheB, Kind::CacheBOfflineToken { .. }) => {
+                let kept = &vault.roots[index];
+                kept.current.as_ref().is_none_or(|current| kept.has_refused(current))
+            }
+            _ => false,
+        })
     }
 
     /// Gives a root the newest secret that was not refused. Whether the keyring has changed.

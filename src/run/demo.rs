@@ -43,10 +43,11 @@ async fn show(home: &Path, point: &Path) -> Result<()> {
     let settings = settings(&emulator, home);
     // The same login that a person makes, against the stand-in's login page.
     let credentials = tree::credential_settings(&settings)?;
-    let login = login::log_in(&credentials, USER, &SecretString::from(PASSWORD.to_owned())).await?;
+    let (login, _) = login::log_in(&credentials, USER, &SecretString::from(PASSWORD.to_owned())).await?;
     save_login(&home.join("credentials.toml"), &login).await?;
     let text = what_to_try(point);
-    mount_and_serve(settings, point, None, true, Ready::Say(Box::new(move || println!("{text}")))).await
+    // No account that was given for the service: the stand-in is not to see it.
+    mount_and_serve(settings, None, point, None, true, Ready::Say(Box::new(move || println!("{text}")))).await
 }
 
 fn settings(emulator: &Emulator, home: &Path) -> Settings {

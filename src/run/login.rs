@@ -1,55 +1,52 @@
-//! `dcmsfs login` and `dcmsfs logout`
+//! `dcmsfs login`
 
-use std::io::{BufRead, IsTerminal, Read, Write};
-use std::os::fd::AsFd;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
+use url::Url;
 use zeroize::Zeroizing;
 
-use crate::cli::{ConfigurationArgs, LoginArgs, LogoutArgs};
-use crate::credentials::{CredentialSettings, NewLogin, forget_login, login, netrc, save_login};
+use crate::cli::LoginArgs;
+use crate::credentials::{CredentialSettings, NewLogin, browser, login, netrc, save_login};
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::run::{places, tree};
-use crate::settings::{Settings, address, layers};
-use crate::sys::harden;
-
-/// The longest user name, password or code that is read.
-const LONGEST: u64 = 4096;
+use crate::run::{given, places, terminal, tree};
+use crate::settings::{address, layers};
+use crate::sys::{environment, harden};
 
 /// Logs in with both clients and keeps what came of it.
 pub(super) fn run(args: &LoginArgs) -> Result<()> {
     harden::process();
-    let settings = load(&args.configuration)?;
+    let settings = layers::load(&places::sources(&args.configuration))?;
     let credentials = tree::credential_settings(&settings)?;
     let file = kept_in(&credentials)?;
-    let (user, password) = account(args)?;
-    let runtime = super::runtime(1)?;
-    let login = runtime.block_on(log_in(&credentials, &user, &password)).map_err(with_way_out)?;
+    let (login, missing, runtime) = if args.browser {
+        let runtime = super::runtime(1)?;
+        let login = runtime.block_on(by_browser(&credentials, args.user.clone())).map_err(with_way_out)?;
+        (login, None, runtime)
+    } else {
+        // Before there are descriptors of our own that a wrong number could mean.
+        let (user, password) = account(args)?;
+        let runtime = super::runtime(1)?;
+        let made = runtime.block_on(log_in(&credentials, &user, &password));
+        let (login, missing) = made.map_err(with_way_out)?;
+        (NewLogin { keep_password: args.keep_password.then_some(password), ..login }, missing, runtime)
+    };
     let offline = login.cache_b.as_ref().and_then(|tokens| tokens.refresh.clone());
-    let login = NewLogin { keep_password: args.keep_password.then_some(password), ..login };
     runtime.block_on(save_login(&file, &login))?;
-    println!("logged in as {user}; kept in {}", file.display());
+    let user = if login.user.is_empty() { String::new() } else { format!(" as {}", login.user) };
+    println!("logged in{user}; kept in {}", file.display());
     if let (true, Some(offline)) = (args.netrc, offline) {
         let netrc = credentials.netrc.as_deref().unwrap_or(Path::new(".netrc"));
-        let host = address("cache_b.url", &settings.cache_b.url)?;
-        netrc::write(netrc, host.host_str().unwrap_or_default(), &settings.cache_b.login, &offline)?;
-        println!("wrote the entry of {} in {}", host.host_str().unwrap_or_default(), netrc.display());
+        let url = address("cache_b.url", &settings.cache_b.url)?;
+        let host = host_in_netrc(&url);
+        netrc::write(netrc, host, &settings.cache_b.login, &offline)?;
+        println!("wrote the entry of {host} in {}", netrc.display());
     }
-    Ok(())
-}
-
-/// Forgets what was kept.
-pub(super) fn forget(args: &LogoutArgs) -> Result<()> {
-    let credentials = tree::credential_settings(&load(&args.configuration)?)?;
-    let file = kept_in(&credentials)?;
-    if super::runtime(1)?.block_on(forget_login(&file))? {
-        println!("logged out; {} is gone", file.display());
-    } else {
-        println!("there was no login");
+    match missing {
+        Some(error) => Err(error.context("logged in for one of the two services only")),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Where it was not the account's fault.
@@ -63,11 +60,8 @@ fn with_way_out(error: Error) -> Error {
     error
 }
 
-fn load(args: &ConfigurationArgs) -> Result<Settings> {
-    layers::load(&places::sources(args))
-}
-
-fn kept_in(credentials: &CredentialSettings) -> Result<PathBuf> {
+/// The file in which a login is kept.
+pub(super) fn kept_in(credentials: &CredentialSettings) -> Result<PathBuf> {
     match &credentials.file {
         Some(file) => Ok(file.clone()),
         None => {
@@ -76,47 +70,103 @@ fn kept_in(credentials: &CredentialSettings) -> Result<PathBuf> {
     }
 }
 
-/// One conversation with the provider for both clients: it may let the second in without the password.
+/// The host of an address as netrc writes it: IPv6 addresses without brackets.
+pub(super) fn host_in_netrc(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_matches(['[', ']'])
+}
+
+/// One conversation with the provider for both clients: it may let the second in without the password. One of the two
+/// may fail, say because the provider knows its client no more; then the other one's tokens come with the reason.
 pub(super) async fn log_in(
     credentials: &CredentialSettings,
     user: &str,
     password: &SecretString,
-) -> Result<NewLogin> {
+) -> Result<(NewLogin, Option<Error>)> {
+    let identity = &credentials.identity;
+    let session = login::session(identity)?;
+    let first = login::log_in(&session, identity, &identity.cache_a, user, password, ask_code).await;
+    let (cache_a, missing) = match first {
+        Ok(tokens) => (Some(tokens), None),
+        // Of the provider's pages, not of the account: a password that was refused is not given a second time.
+        Err(error) if error.kind() == ErrorKind::Protocol => (None, Some(error.context("Cache-A"))),
+        Err(error) => return Err(error),
+    };
+    let second = login::log_in(&session, identity, &identity.cache_b, user, password, ask_code).await;
+    let (cache_b, missing) = match (second, missing) {
+        (Ok(tokens), missing) if tokens.refresh.is_some() => (Some(tokens), missing),
+        (_, Some(first)) => return Err(first),
+        (Ok(_), None) => {
+            (None, Some(Error::new(ErrorKind::Protocol, "Cache-B: the provider gave no offline token")))
+        }
+        (Err(error), None) => (None, Some(error.context("Cache-B"))),
+    };
+    Ok((NewLogin { user: user.into(), cache_a, cache_b, keep_password: None }, missing))
+}
+
+/// A browser for both clients, one after the other: the second time it is let in without a form.
+async fn by_browser(credentials: &CredentialSettings, user: Option<String>) -> Result<NewLogin> {
     let identity = &credentials.identity;
     let session = login::session(identity)?;
     let mut tokens = Vec::new();
-    for client in [&identity.cache_a, &identity.cache_b] {
-        tokens.push(login::log_in(&session, identity, client, user, password, ask_code).await?);
+    for (name, client) in [("Cache-A", &identity.cache_a), ("Cache-B", &identity.cache_b)] {
+        let visit = browser::visit(identity, client)?;
+        eprintln!("For {name}, open this address in a browser and sign in:\n\n  {}\n", visit.url);
+        eprintln!(
+            "The browser is then sent to {} and may show an error there. Copy the whole address\n\
+             from its address bar; it works once, for a minute or so.",
+            client.redirect_uri
+        );
+        // It holds a code, but the person has it on the screen anyway, and wants to see what was pasted.
+        let pasted = terminal::ask("Address: ", true, "run `dcmsfs login --browser` on one")?;
+        tokens.push(visit.end(&session, identity, client, &pasted).await?);
     }
     let mut tokens = tokens.into_iter();
-    Ok(NewLogin { user: user.into(), cache_a: tokens.next(), cache_b: tokens.next(), keep_password: None })
+    let user = user.unwrap_or_default();
+    Ok(NewLogin { user, cache_a: tokens.next(), cache_b: tokens.next(), keep_password: None })
 }
 
-/// The account: from options and standard input, from the variables that the published tools use, or asked
-/// for.
+/// The account: from options, from whoever started the program, or asked for.
 fn account(args: &LoginArgs) -> Result<(String, SecretString)> {
-    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let user = match args.user.clone().or_else(|| variable("DESPAUTH_USER")) {
+    const SCRIPTS: &str = "give --user and --password-stdin";
+    let prompt = |prompt: &str| {
+        if !terminal::is_at_hand() {
+            return fail(ErrorKind::InvalidInput, format!("there is no terminal to ask on: {SCRIPTS}"));
+        }
+        terminal::ask(prompt, true, SCRIPTS)
+    };
+    let user = match args.user.clone().map_or_else(given::user, |user| Ok(Some(user)))? {
         Some(user) => user,
-        None => ask("DestinE user name: ", true)?.expose_secret().to_owned(),
+        None => prompt("DestinE user name: ")?.to_string(),
+    };
+    let read = |from: &mut dyn Read| {
+        let mut text = Zeroizing::new(String::with_capacity(given::LONGEST as usize));
+        from.take(given::LONGEST).read_to_string(&mut text).map_err(|error| input(&error))?;
+        password(text.trim_end_matches(['\r', '\n']))
     };
     if args.password_stdin {
-        let mut text = Zeroizing::new(String::new());
-        let read = std::io::stdin().lock().take(LONGEST).read_to_string(&mut text);
-        read.map_err(|error| input(&error))?;
-        return Ok((user, given(text.trim_end_matches(['\r', '\n']))?));
+        return Ok((user, read(&mut std::io::stdin().lock())?));
     }
-    if let Some(password) = variable("DESPAUTH_PASSWORD").map(Zeroizing::new) {
-        eprintln!(
-            "dcmsfs: the password comes from DESPAUTH_PASSWORD, which other processes of yours can read; \
-             --password-stdin is safer"
-        );
-        return Ok((user, given(&password)?));
+    if let Some(number) = args.password_fd {
+        let mut file = environment::descriptor(number).map_err(|error| {
+            Error::new(ErrorKind::InvalidInput, format!("cannot read from descriptor {number}: {error}"))
+        })?;
+        return Ok((user, read(&mut file)?));
     }
-    Ok((user, ask("Password: ", false)?))
+    match given::password()? {
+        Some(given::Given::Credential(password)) => return Ok((user, password)),
+        Some(given::Given::Environment(password)) => {
+            eprintln!("dcmsfs: {}", given::IN_ENVIRONMENT);
+            return Ok((user, password));
+        }
+        None => {}
+    }
+    if !terminal::is_at_hand() {
+        return fail(ErrorKind::InvalidInput, format!("there is no terminal to ask on: {SCRIPTS}"));
+    }
+    Ok((user, terminal::ask_secret("Password: ", SCRIPTS)?))
 }
 
-fn given(text: &str) -> Result<SecretString> {
+fn password(text: &str) -> Result<SecretString> {
     if text.is_empty() {
         return fail(ErrorKind::InvalidInput, "the password is empty");
     }
@@ -124,58 +174,9 @@ fn given(text: &str) -> Result<SecretString> {
 }
 
 fn ask_code(prompt: &str) -> Result<SecretString> {
-    if !std::io::stdin().is_terminal() {
-        return fail(
-            ErrorKind::InvalidInput,
-            "this account wants a one-time code and there is no terminal to ask for it: run `dcmsfs login` on one, \
-             without --password-stdin",
-        );
-    }
-    ask(&format!("{prompt}: "), false)
-}
-
-/// Asks on the terminal; `shown`: the answer may be seen while it is typed.
-fn ask(prompt: &str, shown: bool) -> Result<SecretString> {
-    let stdin = std::io::stdin();
-    if !stdin.is_terminal() {
-        return fail(
-            ErrorKind::InvalidInput,
-            "there is no terminal to ask on: give --user and --password-stdin",
-        );
-    }
-    eprint!("{prompt}");
-    let _ = std::io::stderr().flush();
-    let hidden = if shown { None } else { Hidden::begin() };
-    let mut line = Zeroizing::new(String::new());
-    let read = stdin.lock().take(LONGEST).read_line(&mut line);
-    if hidden.is_some() {
-        eprintln!();
-    }
-    drop(hidden);
-    read.map_err(|error| input(&error))?;
-    given(line.trim_end_matches(['\r', '\n']))
+    terminal::ask_secret(prompt, "this account wants a one-time code, so run `dcmsfs login` on one")
 }
 
 fn input(error: &std::io::Error) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("cannot read the answer: {error}"))
-}
-
-/// The terminal does not show what is typed, until dropped.
-struct Hidden(nix::sys::termios::Termios);
-
-impl Hidden {
-    fn begin() -> Option<Self> {
-        let stdin = std::io::stdin();
-        let before = tcgetattr(stdin.as_fd()).ok()?;
-        let mut silent = before.clone();
-        silent.local_flags.remove(LocalFlags::ECHO);
-        tcsetattr(stdin.as_fd(), SetArg::TCSAFLUSH, &silent).ok()?;
-        Some(Self(before))
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        let _ = tcsetattr(std::io::stdin().as_fd(), SetArg::TCSAFLUSH, &self.0);
-    }
 }

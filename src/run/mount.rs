@@ -13,10 +13,11 @@ use tokio::time::{Instant, sleep};
 use toml::Value;
 
 use crate::cli::MountArgs;
+use crate::credentials::Account;
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fuse::Adapter;
 use crate::fuse::session::{self, Running};
-use crate::run::{logging, mountpoint, places, tree};
+use crate::run::{given, logging, mountpoint, places, tree};
 use crate::settings::{Settings, expand, layers};
 use crate::sys::background::{self, Report, Side};
 use crate::sys::mount::{self, Mounted};
@@ -106,11 +107,12 @@ fn serve(settings: Settings, point: &Path, args: &MountArgs, ready: Ready) -> Re
         // The descriptor first: nothing may be opened in its place.
         let device = args.fuse_fd.map(mount::inherited).transpose()?;
         harden::process();
-        Ok((device, super::runtime(THREADS)?))
+        Ok((device, given::account()?, super::runtime(THREADS)?))
     };
     match prepared() {
-        Ok((device, runtime)) => {
-            let served = runtime.block_on(mount_and_serve(settings, point, device, !args.offline, ready));
+        Ok((device, account, runtime)) => {
+            let serving = mount_and_serve(settings, account, point, device, !args.offline, ready);
+            let served = runtime.block_on(serving);
             runtime.shutdown_background();
             served
         }
@@ -130,6 +132,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// leaves nothing mounted.
 pub(super) async fn mount_and_serve(
     settings: Settings,
+    account: Option<Account>,
     point: &Path,
     device: Option<std::os::fd::OwnedFd>,
     check: bool,
@@ -138,7 +141,7 @@ pub(super) async fn mount_and_serve(
     // Before there is a mount: a signal must never end the process and leave one.
     let begun = async {
         let signals = Signals::listen()?;
-        let built = tree::build(&settings, point)?;
+        let built = tree::build(&settings, point, account)?;
         if check {
             built.check().await?;
         }

@@ -5,12 +5,16 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use nix::unistd::{Uid, User};
 
 use crate::cli::StatusArgs;
+use crate::credentials::files;
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::run::status_report::{State, Status};
-use crate::sys::mounts;
+use crate::run::{places, tree};
+use crate::settings::layers;
+use crate::sys::{harden, mounts};
 
 /// How long a mount may take to tell of itself before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +44,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
         println!("{json}");
     } else if found.is_empty() && others.is_empty() {
         println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
+        kept(args)?;
     } else {
         found.iter().filter_map(|status| status.as_ref().ok()).for_each(show);
         for (point, user) in &others {
@@ -52,6 +57,32 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
         Some(error) => Err(error),
         None => Ok(()),
     }
+}
+
+/// How the login stands, as far as the credentials file tells without a mount.
+fn kept(args: &StatusArgs) -> Result<()> {
+    harden::process();
+    let settings = layers::load(&places::sources(&args.configuration))?;
+    let Some(file) = tree::credential_settings(&settings)?.file else { return Ok(()) };
+    let stored = files::load(&file)?;
+    let line = |name: &str, user: &str, until: Option<Timestamp>, renewed: bool| {
+        let past = until.is_some_and(|until| until <= Timestamp::now()) && !renewed;
+        let state = if past { "expired: run `dcmsfs login`" } else { "logged in" };
+        let user = if user.is_empty() { String::new() } else { format!(" as {}", plain(user)) };
+        let until = until.filter(|_| !past).map_or(String::new(), |until| format!(" until {until:.0}"));
+        println!("  {name:<14} account: {state}{user}{until}");
+    };
+    if let Some(login) = &stored.cache_a {
+        let until = if login.refresh_token.is_some() { login.refresh_expires } else { login.expires };
+        line("cache-a", &login.user, until, stored.account.is_some());
+    }
+    if let Some(login) = &stored.cache_b {
+        line("cache-b", &login.user, login.expires, stored.account.is_some());
+    }
+    if stored.cache_a.is_none() && stored.cache_b.is_none() {
+        println!("nobody is logged in; `dcmsfs login` does that");
+    }
+    Ok(())
 }
 
 fn read_bounded(file: &Path) -> std::io::Result<Vec<u8>> {
@@ -91,7 +122,7 @@ fn ask(point: &Path) -> Result<Status> {
 }
 
 fn show(status: &Status) {
-    let minutes = (jiff::Timestamp::now() - status.since).total(jiff::Unit::Minute).unwrap_or(0.0);
+    let minutes = (Timestamp::now() - status.since).total(jiff::Unit::Minute).unwrap_or(0.0);
     let point = plain(&status.mountpoint.display().to_string());
     println!("{point}  (process {}, for {minutes:.0} min)", status.pid);
     for service in &status.services {

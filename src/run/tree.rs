@@ -12,12 +12,14 @@ use crate::backend::download::{Download, DownloadMethod};
 use crate::backend::zarr_http::ZarrHttp;
 use crate::catalog::expression::Expression;
 use crate::catalog::shelf::Shelf;
-use crate::credentials::{Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential};
+use crate::credentials::{
+    Account, Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential,
+};
 use crate::error::Result;
 use crate::fetch::Fetch;
 use crate::fetch::slots::{Slots, UserSlots};
 use crate::filesystem::Filesystem;
-use crate::fuse::recent_errors;
+use crate::fuse::report;
 use crate::namespace::cache_a::{self, Archive};
 use crate::namespace::cache_b::{self, Stores};
 use crate::namespace::static_tree::StaticDirectory;
@@ -25,6 +27,7 @@ use crate::namespace::{Content, FileNode, Node, Times};
 use crate::run::cache;
 use crate::run::places;
 use crate::run::readme;
+use crate::run::status::plain;
 use crate::run::status_report::{Report, Root};
 use crate::settings::quantity::{parse_duration, parse_size};
 use crate::settings::{Credential, Method, Settings, address, expand};
@@ -75,16 +78,17 @@ impl Built {
     }
 }
 
-/// Builds all of it. Must be called inside the runtime; asks no service, so that a mount comes up without a
-/// network.
+/// Builds all of it; `account`: what the mount may log in with by itself. Must be called inside the runtime; asks no
+/// service, so that a mount comes up without a network.
 ///
 /// # Errors
 /// `Configuration`, naming the setting.
-pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
+pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>) -> Result<Built> {
     let plan = Plan::of(settings)?;
     let keyring = Keyring::new();
     let transport = Transport::new(plan.policy(settings)?, keyring.clone())?;
-    let credentials = Credentials::new(credential_settings(settings)?, keyring.clone(), plan.credentials()?)?;
+    let kept = CredentialSettings { account, ..credential_settings(settings)? };
+    let credentials = Credentials::new(kept, keyring.clone(), plan.credentials()?)?;
     for root in &plan.archives {
         // The narrower scope wins: searching never needs, and never spends, a login.
         keyring.remove(&Scope::below(&root.url)?);
@@ -144,7 +148,7 @@ pub(super) fn build(settings: &Settings, point: &Path) -> Result<Built> {
     let status = Arc::clone(&report);
     let own = [
         ("status.json", live(Box::new(move || status.json().into()))),
-        ("errors", live(Box::new(|| recent_errors().into()))),
+        ("errors", live(Box::new(|| errors().into()))),
     ];
     nodes.insert(".dcmsfs".into(), Node::directory(StaticDirectory::of(own)));
     nodes.insert("README.txt".into(), live(Box::new(move || readme::text(&report).into())));
@@ -164,6 +168,11 @@ fn views(settings: &Settings, archive: &Arc<Archive>) -> Result<Node> {
         views.insert(name.as_str().into(), found);
     }
     Ok(Node::directory(StaticDirectory::of(views)))
+}
+
+/// What programs met lately, for `.dcmsfs/errors`.
+fn errors() -> String {
+    report::recent().iter().map(|line| plain(line) + "\n").collect()
 }
 
 /// The door to a service. `shared` names the account's service whose slots all processes of the user share.
@@ -360,5 +369,6 @@ pub(super) fn credential_settings(settings: &Settings) -> Result<CredentialSetti
         },
         file: file(&settings.credentials.file),
         netrc: file(&settings.credentials.netrc),
+        account: None,
     })
 }

@@ -1,5 +1,7 @@
 //! Whole exchanges against loopback servers: who gets the secret, what is followed, what is refused.
 
+mod hostile;
+
 use std::time::Duration;
 
 use super::header::{HeaderMap, HeaderValue, RANGE};

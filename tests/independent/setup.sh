@@ -26,4 +26,17 @@ if ! cmp -s "$here/requirements.txt" "$environment/requirements.txt"; then
     # Copied last, so that an interrupted installation is done again.
     cp "$here/requirements.txt" "$environment/requirements.txt"
 fi
+if command -v node >/dev/null && command -v npm >/dev/null; then
+    provider=$environment/provider
+    if ! cmp -s "$here/provider/package.json" "$provider/package.json"; then
+        rm -rf "$provider" && mkdir -p "$provider/new"
+        cp "$here/provider/package.json" "$provider/new/"
+        (cd "$provider/new" && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts)
+        # The description last, so that an interrupted installation is done again.
+        mv "$provider/new/node_modules" "$provider/" && mv "$provider/new/package.json" "$provider/"
+        rmdir "$provider/new"
+    fi
+else
+    echo "setup.sh: without node and npm there is no OpenID provider: the step login is not run" >&2
+fi
 echo "independent servers are installed in $environment"

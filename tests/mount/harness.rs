@@ -109,15 +109,31 @@ impl Bench {
 
     /// The program with the test's home and nothing else of this machine's settings.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dcmsfs"));
+        self.command_of(env!("CARGO_BIN_EXE_dcmsfs"))
+    }
+
+    fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", self.home.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
     pub(crate) fn login(&self, user: &str, password: &str) -> Output {
-        let mut command = self.command();
-        command.args(["login", "--user", user, "--password-stdin", "--config"]).arg(self.config());
+        self.login_with(user, password, &[])
+    }
+
+    /// A login after which the mount may log in again by itself.
+    pub(crate) fn login_keeping(&self, user: &str, password: &str) -> Output {
+        self.login_with(user, password, &["--keep-password"])
+    }
+
+    fn login_with(&self, user: &str, password: &str, options: &[&str]) -> Output {
+        // In a session of its own, so that a one-time code is not asked for on the terminal of whoever runs the tests.
+        let mut command = self.command_of("setsid");
+        command.args(["--wait", env!("CARGO_BIN_EXE_dcmsfs")]);
+        command.args(["login", "--user", user, "--password-stdin"]).args(options);
+        command.arg("--config").arg(self.config());
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         writeln!(child.stdin.take().unwrap(), "{password}").unwrap();
         output_of(child)
@@ -136,10 +152,16 @@ impl Bench {
     }
 
     pub(crate) fn mount_at(&self, name: &str) -> Mount {
+        self.mount_with(name, &[])
+    }
+
+    /// Mounts with more in the environment.
+    pub(crate) fn mount_with(&self, name: &str, environment: &[(&str, &str)]) -> Mount {
         let path = self.point(name);
         let log = self.home.path().join(format!("{name}.log"));
         let mut command = self.command();
         // Offline: what a service sees then comes from the tests alone.
+        command.envs(environment.iter().copied());
         command.args(["--foreground", "--offline", "--log", "debug", "--config"]).arg(self.config());
         command.arg("--log-file").arg(&log).arg(&path);
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

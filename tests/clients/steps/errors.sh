@@ -75,8 +75,9 @@ error_no_login() {
     as "$who" dcmsfs unmount "$point"
 }
 login_refused() { # WHO WORDS USER PASSWORD [CONFIGURATION]
+    # A session of its own, so that nobody is asked on this terminal.
     # shellcheck disable=SC2016
-    refused "$1" "$2" sh -c 'printf "%s\n" "$2" | dcmsfs login --user "$1" --password-stdin --config "$3"' sh \
+    refused "$1" "$2" setsid --wait sh -c 'printf "%s\n" "$2" | dcmsfs login --user "$1" --password-stdin --config "$3"' sh \
         "$3" "$4" "${5:-$WORK/services-$1.toml}"
 }
 error_help() {

@@ -277,6 +277,10 @@ pub struct LoginBehaviour {
     pub rotate: bool,
     /// Access tokens are checked again for each piece of a running download, not only at its start.
     pub check_during_transfer: bool,
+    /// Who has logged in is let in again by a cookie, without a form, as Keycloak does.
+    pub single_sign_on: bool,
+    /// Tokens can be revoked, and the discovery document says where.
+    pub revocation: bool,
 }
 
 impl Default for LoginBehaviour {
@@ -288,6 +292,8 @@ impl Default for LoginBehaviour {
             refresh: true,
             rotate: false,
             check_during_transfer: false,
+            single_sign_on: true,
+            revocation: true,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The identity provider: the authorization-code login with its HTML pages, and the token endpoint.
 //!
 //! It behaves as Keycloak does where a client can notice: cookies that must come back, a form address that
-//! works once, codes that work once and only with the client and the redirect address they were made for.
+//! works once, codes that work once and only with the client and the redirect address they were made for, a
+//! cookie that lets the same browser in again, and revocation (RFC 7009).
 
 mod pages;
 mod tokens;
@@ -27,6 +28,7 @@ pub(crate) fn answer(shared: &Shared, request: &Request, endpoint: Endpoint) -> 
         (Endpoint::LoginPage, "GET") => login_page(shared, request),
         (Endpoint::LoginForm, "POST") => login_form(shared, request),
         (Endpoint::Token, "POST") => token(shared, request),
+        (Endpoint::Revocation, "POST") => revoke(shared, request),
         (Endpoint::Discovery, "GET") => discovery(shared),
         _ => Reply::method_not_allowed("GET, POST"),
     }
@@ -35,18 +37,36 @@ pub(crate) fn answer(shared: &Shared, request: &Request, endpoint: Endpoint) -> 
 fn discovery(shared: &Shared) -> Reply {
     let realm = format!("{}/realms/desp", shared.url);
     let endpoint = |name: &str| format!("{realm}/protocol/openid-connect/{name}");
-    Reply::json(
-        200,
-        &json!({
-            "issuer": realm,
-            "authorization_endpoint": endpoint("auth"),
-            "token_endpoint": endpoint("token"),
-            "grant_types_supported": ["authorization_code", "refresh_token"],
-            "response_types_supported": ["code"],
-            "scopes_supported": ["openid", "offline_access"],
-            "token_endpoint_auth_methods_supported": ["none"],
-        }),
-    )
+    let mut document = json!({
+        "issuer": realm,
+        "authorization_endpoint": endpoint("auth"),
+        "token_endpoint": endpoint("token"),
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "response_types_supported": ["code"],
+        "scopes_supported": ["openid", "offline_access"],
+        "token_endpoint_auth_methods_supported": ["none"],
+    });
+    if shared.behaviour.read().login.revocation {
+        document["revocation_endpoint"] = endpoint("revoke").into();
+    }
+    Reply::json(200, &document)
+}
+
+/// RFC 7009: a token that is not known is as good as revoked; another client's token stays.
+fn revoke(shared: &Shared, request: &Request) -> Reply {
+    let fields = request.fields();
+    let given = |name| field(&fields, name).unwrap_or("");
+    if !shared.behaviour.read().login.revocation {
+        return Reply::error(404, "not found");
+    }
+    if accounts::redirect_of(given("client_id")).is_none() {
+        return Reply::json(401, &json!({ "error": "invalid_client" }));
+    }
+    if given("token").is_empty() {
+        return Reply::json(400, &json!({ "error": "invalid_request" }));
+    }
+    shared.identity.end(given("token"), given("client_id"));
+    Reply::new(200, "application/json", "")
 }
 
 fn html(code: u16, page: String) -> Reply {
@@ -71,14 +91,20 @@ fn login_page(shared: &Shared, request: &Request) -> Reply {
         let location = format!("{redirect}?error=unsupported_response_type");
         return Reply::new(302, "text/plain", "").with(header::LOCATION, &location);
     }
-    let (id, session) = shared.identity.open_session(Session {
+    let session = Session {
         client: client.to_owned(),
         redirect: redirect.to_owned(),
         scope: value("scope").to_owned(),
         state: field(&parameters, "state").map(str::to_owned),
         form: String::new(),
         user: None,
-    });
+    };
+    let known =
+        request.cookie("KEYCLOAK_IDENTITY").and_then(|cookie| shared.identity.user_of_browser(&cookie));
+    if let Some(user) = known.filter(|_| shared.behaviour.read().login.single_sign_on) {
+        return finish(shared, session, &user);
+    }
+    let (id, session) = shared.identity.open_session(session);
     html(200, pages::login(&action(shared, &session), None))
         .with_cookie(&format!("AUTH_SESSION_ID={id}; Path={REALM_PATH}; HttpOnly; SameSite=None"))
         .with_cookie(&format!("KC_RESTART={}; Path={REALM_PATH}; HttpOnly", session.form))
@@ -167,7 +193,10 @@ fn finish(shared: &Shared, session: Session, user: &str) -> Reply {
         scope: session.scope,
     });
     location.push_str(&format!("session_state=0f2c&code={code}"));
-    Reply::new(302, "text/plain", "").with(header::LOCATION, &location)
+    let browser = shared.identity.remember_browser(user);
+    Reply::new(302, "text/plain", "")
+        .with(header::LOCATION, &location)
+        .with_cookie(&format!("KEYCLOAK_IDENTITY={browser}; Path={REALM_PATH}; HttpOnly; SameSite=None"))
 }
 
 fn token(shared: &Shared, request: &Request) -> Reply {

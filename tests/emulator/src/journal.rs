@@ -54,6 +54,8 @@ pub enum Endpoint {
     Token,
     /// The discovery document.
     Discovery,
+    /// The revocation endpoint.
+    Revocation,
     /// The emulator's own addresses under `/_emulator`.
     Control,
     /// Nothing that exists.

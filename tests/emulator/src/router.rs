@@ -55,9 +55,11 @@ async fn route(shared: &Arc<Shared>, request: &Request, endpoint: Endpoint) -> R
         Endpoint::Download => download::answer(shared, request).await,
         Endpoint::SignedDownload => download::answer_signed(shared, request).await,
         Endpoint::ZarrMetadata | Endpoint::ZarrChunk => cache_b::answer(shared, request).await,
-        Endpoint::LoginPage | Endpoint::LoginForm | Endpoint::Token | Endpoint::Discovery => {
-            identity::answer(shared, request, endpoint)
-        }
+        Endpoint::LoginPage
+        | Endpoint::LoginForm
+        | Endpoint::Token
+        | Endpoint::Discovery
+        | Endpoint::Revocation => identity::answer(shared, request, endpoint),
         Endpoint::Control => control::answer(shared, request),
         Endpoint::Unknown => Reply::error(404, "not found"),
     }
@@ -92,6 +94,7 @@ fn endpoint(request: &Request) -> Endpoint {
     match path.strip_prefix("/realms/desp/") {
         Some("protocol/openid-connect/auth") => return Endpoint::LoginPage,
         Some("protocol/openid-connect/token") => return Endpoint::Token,
+        Some("protocol/openid-connect/revoke") => return Endpoint::Revocation,
         Some("login-actions/authenticate") => return Endpoint::LoginForm,
         Some(".well-known/openid-configuration") => return Endpoint::Discovery,
         _ => {}

@@ -52,7 +52,7 @@ impl Service {
         let policy = Policy { hosts: vec![Origin::of(&root).unwrap()], ..Policy::default() };
         let transport = Transport::new(policy, keyring.clone()).unwrap();
         let identity = IdentitySettings::published(root.clone(), "desp");
-        let settings = CredentialSettings { identity, file: None, netrc: None };
+        let settings = CredentialSettings { identity, file: None, netrc: None, account: None };
         let credentials = Credentials::new(settings, keyring.clone(), Vec::new()).unwrap();
         let backend = Arc::new(Download::new("test", DownloadMethod::Auto, 30 * SECOND, transport));
         let slots = Arc::new(UserSlots::local(2, 60 * SECOND));

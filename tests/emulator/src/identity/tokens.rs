@@ -27,6 +27,8 @@ struct State {
     codes: HashMap<String, Grant>,
     access: HashMap<String, (String, Instant)>,
     refresh: HashMap<String, (Grant, Option<Instant>)>,
+    /// Who is logged in, by the cookie of the browser.
+    browsers: HashMap<String, String>,
     /// Whether [`accounts::OFFLINE_TOKEN`] is accepted.
     standing: bool,
 }
@@ -86,6 +88,7 @@ impl Identity {
                 codes: HashMap::new(),
                 access: HashMap::new(),
                 refresh: HashMap::new(),
+                browsers: HashMap::new(),
                 standing: true,
             }),
         }
@@ -111,6 +114,19 @@ impl Identity {
         session.form = state.random();
         state.sessions.insert(id.to_owned(), session.clone());
         session
+    }
+
+    /// A cookie by which the same browser is let in again.
+    pub(crate) fn remember_browser(&self, user: &str) -> String {
+        let mut state = self.state.lock();
+        let cookie = state.random();
+        state.browsers.insert(cookie.clone(), user.to_owned());
+        cookie
+    }
+
+    /// Who is logged in with a browser.
+    pub(crate) fn user_of_browser(&self, cookie: &str) -> Option<String> {
+        self.state.lock().browsers.get(cookie).cloned()
     }
 
     pub(crate) fn issue_code(&self, grant: Grant) -> String {
@@ -174,10 +190,26 @@ impl Identity {
         (end.is_none() && grant.client == accounts::CACHE_B_CLIENT).then(|| grant.user.clone())
     }
 
-    /// Makes every token invalid.
+    /// Ends one refresh or offline token of a client, and the access tokens of its user and client with it.
+    pub(crate) fn end(&self, token: &str, client: &str) {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        let Some((grant, end)) = state.refresh.get_mut(token).filter(|(grant, _)| grant.client == client)
+        else {
+            return;
+        };
+        *end = Some(now);
+        let user = grant.user.clone();
+        if client == accounts::CACHE_A_CLIENT {
+            state.access.values_mut().filter(|(of, _)| *of == user).for_each(|(_, end)| *end = now);
+        }
+    }
+
+    /// Makes every token invalid, and forgets every browser.
     pub(crate) fn revoke(&self) {
         let mut state = self.state.lock();
         state.codes.clear();
+        state.browsers.clear();
         // Kept as ended ones, so that they are still recognized where they do not belong.
         let now = Instant::now();
         state.access.values_mut().for_each(|(_, end)| *end = now);

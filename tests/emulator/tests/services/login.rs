@@ -82,7 +82,7 @@ async fn a_login_gives_a_token_that_downloads() {
     let answer = ask.bearer_auth(tokens["access_token"].as_str().unwrap()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(bench.emulator.journal().logins(), 1);
-    let code = self::code(&browser.log_in(USER, PASSWORD).await);
+    let code = self::code(&Browser::new(&bench).log_in(USER, PASSWORD).await);
     elsewhere[2].1 = &code;
     assert_eq!(browser.token(&elsewhere).await.json()["error"], "invalid_grant");
 }
@@ -98,7 +98,7 @@ async fn wrong_passwords_and_missing_cookies() {
     );
     code(&browser.send(&again, &[("username", USER), ("password", PASSWORD)]).await);
     assert_eq!(bench.emulator.journal().failed_logins(), 1);
-    let page = browser.open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await;
+    let page = Browser::new(&bench).open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await;
     let url = action(&page.text());
     let bare = bench.request(Method::POST, &url).form(&[("username", USER), ("password", PASSWORD)]);
     assert_eq!(bare.send().await.unwrap().status(), 400);
@@ -136,6 +136,7 @@ async fn logins_that_cannot_succeed() {
     page(LoginPage::RelativeAction);
     code(&browser.log_in(USER, PASSWORD).await);
     page(LoginPage::Hostile);
+    let browser = Browser::new(&bench);
     let hostile = browser.open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await;
     assert!(action(&hostile.text()).starts_with(&bench.emulator.foreign_url()));
     assert_eq!(bench.emulator.journal().leaks(), 0);
@@ -193,4 +194,45 @@ async fn offline_tokens_open_cache_b() {
     assert!(
         discovery["token_endpoint"].as_str().unwrap().ends_with("/realms/desp/protocol/openid-connect/token")
     );
+}
+
+#[tokio::test]
+async fn the_same_browser_is_let_in_again() {
+    let bench = Bench::demo().await;
+    let browser = Browser::new(&bench);
+    code(&browser.log_in(USER, PASSWORD).await);
+    // For another client, without a form.
+    code(&browser.open(CACHE_B_CLIENT, CACHE_B_REDIRECT, "openid offline_access").await);
+    assert_eq!(Browser::new(&bench).open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await.status, 200);
+    bench.change(|behaviour| behaviour.login.single_sign_on = false);
+    assert_eq!(browser.open(CACHE_A_CLIENT, CACHE_A_REDIRECT, "openid").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_revoked_token_ends() {
+    let bench = Bench::demo().await;
+    let browser = Browser::new(&bench);
+    let code = code(&browser.log_in(USER, PASSWORD).await);
+    let tokens: Value = browser.token(&exchange(&code)).await.json();
+    let refresh = tokens["refresh_token"].as_str().unwrap();
+    let described = bench.json("/realms/desp/.well-known/openid-configuration").await;
+    let endpoint = described["revocation_endpoint"].as_str().unwrap();
+    let revoke = async |client: &str, token: &str| {
+        let form = [("client_id", client), ("token", token)];
+        browser.client.post(endpoint).form(&form).send().await.unwrap().status().as_u16()
+    };
+    let renew = async || {
+        let grant = ("grant_type", "refresh_token");
+        browser.token(&[("client_id", CACHE_A_CLIENT), grant, ("refresh_token", refresh)]).await.status
+    };
+    assert_eq!(revoke(CACHE_B_CLIENT, refresh).await, 200, "another client's: nothing happens");
+    assert_eq!(renew().await, 200);
+    assert_eq!(revoke(CACHE_A_CLIENT, "unknown").await, 200, "as good as revoked");
+    assert_eq!(revoke(CACHE_A_CLIENT, refresh).await, 200);
+    assert_eq!(renew().await, 400);
+    assert_eq!(revoke("nobody", refresh).await, 401);
+    bench.change(|behaviour| behaviour.login.revocation = false);
+    assert_eq!(revoke(CACHE_A_CLIENT, refresh).await, 404);
+    let described = bench.json("/realms/desp/.well-known/openid-configuration").await;
+    assert!(described["revocation_endpoint"].is_null());
 }
