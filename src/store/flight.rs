@@ -19,6 +19,7 @@ use crate::fetch::retry::Retry;
 use crate::fetch::slots::Slot;
 use crate::object::ByteRange;
 use crate::store::claim::Carrier;
+use crate::store::compare::Compare;
 use crate::store::disk::Disk;
 use crate::store::object::Object;
 use crate::store::turn::{TURN, Turn};
@@ -198,7 +199,7 @@ impl Flight {
                 (self.block, self.passed) = (0, 0);
                 self.partial.clear();
             }
-            compare = Some(Compare { left: self.position(), sum: 0, expected: self.passed });
+            compare = Some(Compare::new(self.position(), self.passed));
         }
         self.deadline = Instant::now() + BLOCK_LIMIT;
         let mut turn = Turn::new(transfer.answered);
@@ -213,7 +214,7 @@ impl Flight {
                 return Ok(end);
             }
         }
-        if compare.is_some_and(|compare| compare.left > 0) {
+        if compare.is_some_and(|compare| !compare.is_done()) {
             let message =
                 format!("{}: the body ended before the bytes known already", object.remote.url.path());
             return Err(Break::Body(Error::new(ErrorKind::Unavailable, message)));
@@ -377,43 +378,5 @@ impl Flight {
             }
         };
         timeout(patience, moved).await.err().map(|_| End::Released)
-    }
-}
-
-/// Skips the bytes that an earlier, broken body has already brought, and checks that they are the same.
-struct Compare {
-    left: u64,
-    sum: u32,
-    expected: u32,
-}
-
-impl Compare {
-    fn skip(&mut self, mut bytes: Bytes) -> Result<Bytes> {
-        if self.left == 0 {
-            return Ok(bytes);
-        }
-        let known = bytes.split_to(usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len()));
-        self.sum = crc32c::crc32c_append(self.sum, &known);
-        self.left -= known.len() as u64;
-        if self.left == 0 && self.sum != self.expected {
-            return fail(ErrorKind::Changed, "the server sent other bytes than before the connection broke");
-        }
-        Ok(bytes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_body_must_begin_like_the_first() {
-        let compare = |bytes: &'static [u8]| {
-            let mut compare = Compare { left: 3, sum: 0, expected: crc32c::crc32c(b"abc") };
-            compare.skip(Bytes::from_static(&bytes[..2]))?;
-            compare.skip(Bytes::from_static(&bytes[2..]))
-        };
-        assert_eq!(compare(b"abcdef").unwrap().as_ref(), b"def");
-        assert_eq!(compare(b"abXdef").unwrap_err().kind(), ErrorKind::Changed);
     }
 }

@@ -93,7 +93,11 @@ impl Object {
         stored: Option<Arc<Entry>>,
     ) -> Arc<Self> {
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
-        let stored = stored.filter(|entry| length.is_none_or(|length| length == entry.length()));
+        let same = |entry: &Arc<Entry>| {
+            let updated = remote.updated.as_deref();
+            length.is_none_or(|length| length == entry.length()) && !differ(updated, entry.updated())
+        };
+        let stored = stored.filter(same);
         let state = match &stored {
             Some(entry) => {
                 State { length: Some(entry.length()), version: entry.version().clone(), ..State::default() }
@@ -143,6 +147,11 @@ impl Object {
 
     pub(super) fn is_stale(&self) -> bool {
         self.state.lock().fate.is_some()
+    }
+
+    /// Whether the catalogue speaks of another version by now, and the server has named none.
+    pub(super) fn is_outdated(&self, remote: &Remote) -> bool {
+        differ(self.remote.updated.as_deref(), remote.updated.as_deref()) && self.version().is_none()
     }
 
     /// The length that the server told, once this version was found stale.
@@ -243,7 +252,8 @@ impl Object {
     /// Gives a block to the disk, as soon as it is known what it is a block of.
     pub(super) fn keep(&self, block: u64, bytes: Bytes, known: Option<(u64, Validator)>) {
         let (Some(disk), Some((length, version))) = (&self.shared.disk, known) else { return };
-        self.entry.get_or_init(|| disk.entry(&self.remote.id, &version, None, length)).put(block, bytes);
+        let updated = self.remote.updated.as_deref();
+        self.entry.get_or_init(|| disk.entry(&self.remote.id, &version, updated, length)).put(block, bytes);
     }
 
     /// Gives the disk what is in memory and not on disk yet: it came before its length was known, or when too
@@ -320,6 +330,11 @@ impl Object {
     pub(super) fn version(&self) -> Option<Validator> {
         Some(self.state.lock().version.clone()).filter(|version| *version != Validator::default())
     }
+}
+
+/// Whether both tell a version, and not the same.
+fn differ(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_some_and(|(one, other)| one != other)
 }
 
 impl State {

@@ -121,6 +121,36 @@ fn mount_a_wrong_size_in_the_catalogue_is_mended() {
     }
 }
 
+/// 13.2: where the server names no version, the catalogue's date of change tells one from the other.
+#[test]
+fn mount_a_product_that_was_updated_is_fetched_again() {
+    let bench = Setup::synthetic(20).bench();
+    let updated = |day: u32| {
+        bench.emulator.change(|behaviour| {
+            behaviour.download.etag = false;
+            behaviour.download.last_modified = false;
+            behaviour.items.updated = Some(format!("2024-10-{day:02}T00:00:00Z"));
+        });
+        // What the catalogue said is remembered for a day.
+        let _ = std::fs::remove_dir_all(bench.home.path().join(".cache/dcmsfs/catalogue"));
+    };
+    let seen = || {
+        let mount = bench.mount();
+        let sample = bench.computed(&mount, "_B02_10m.jp2");
+        let found = read(&sample.path).unwrap();
+        mount.end();
+        (found, sample)
+    };
+    updated(1);
+    let (before, sample) = seen();
+    assert_same(&before, &bench.expect(&sample), "at first");
+    bench.emulator.touch(&sample.key, 0);
+    assert_same(&seen().0, &before, "as the catalogue has it");
+    assert_eq!(bench.downloads(), 0);
+    updated(2);
+    assert_same(&seen().0, &bench.expect(&sample), "updated");
+}
+
 /// 5.2: where the catalogue tells no size, `stat` learns the true one.
 #[test]
 fn mount_sizes_are_true() {

@@ -158,16 +158,28 @@ fn dropped() -> [Row; 2] {
     ]
 }
 
-/// From the daemon's memory, past the page cache.
-fn memory() -> [Row; 2] {
+/// From the daemon's memory: in order into an empty page cache, which is what the hand-over to the kernel costs
+/// without any network; and past the page cache.
+fn memory() -> [Row; 3] {
     const ONE: How =
         How::Reader(&["--block", "4096", "--random", "60000", "--seconds", "3", "--direct"], "reads");
     const FOUR: How = How::Reader(
         &["--block", "4096", "--random", "60000", "--seconds", "3", "--direct", "--clients", "4"],
         "reads",
     );
+    let settings = Settings { memory: "1536MiB", disk: "0", ..Settings::default() };
+    let handed = {
+        let dropped = on(LARGE, |_, path| {
+            read(path)?;
+            job::drop_pages(&[path])
+        });
+        let work = on(LARGE, |stage, path| SEQUENTIAL.read(stage, path));
+        Row::new("daemon's memory: sequential 1 MiB, no pages", Profile::None, Unit::BytesPerSecond)
+            .add("dcmsfs", ours(settings.clone(), dropped, work))
+            .bar(Bar::Requests(0))
+    };
     let row = |name, how: How, bar| {
-        let settings = Settings { memory: "1536MiB", disk: "0", ..Settings::default() };
+        let settings = settings.clone();
         let work = on(LARGE, move |stage, path| how.read(stage, path));
         Row::new(name, Profile::None, Unit::PerSecond)
             .add("dcmsfs", ours(settings, on(LARGE, |_, path| read(path).map(drop)), work))
@@ -175,6 +187,7 @@ fn memory() -> [Row; 2] {
             .bar(Bar::Requests(0))
     };
     [
+        handed,
         row("daemon's memory: random 4 KiB, O_DIRECT", ONE, 25_000.0),
         row("daemon's memory: random 4 KiB, O_DIRECT, 4 clients", FOUR, 75_000.0),
     ]

@@ -1,6 +1,7 @@
 //! One item: a product with its files, read in one pass from the server's text.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserializer as _;
@@ -31,6 +32,8 @@ pub struct Item {
     pub assets: Vec<Asset>,
     /// Assets that could not be used (no address, no usable place).
     pub dropped_assets: usize,
+    /// When its metadata were last changed, as it says (STAC common metadata, `updated`).
+    pub updated: Option<Arc<str>>,
     /// The item's own address, if it names one.
     pub link_to_self: Option<Url>,
     /// The item as served. Of a page's items it keeps the whole page in memory: see [`Item::detach`].
@@ -124,6 +127,7 @@ impl Item {
         arrange(&mut assets);
         let shape = shape(&id, folder.unwrap_or_default(), &mut assets);
         let properties = members.properties.map(Members::of).unwrap_or_default();
+        let updated = properties.text(&["updated"]).map(Arc::from);
         let record = record(id, &properties, members.bbox, members.geometry, shape);
         let slice = |part: Option<&RawValue>| part.map(|part| raw.slice_ref(part.get().as_bytes()));
         Ok(Self {
@@ -131,6 +135,7 @@ impl Item {
             collection: members.collection.and_then(text),
             assets,
             dropped_assets,
+            updated,
             link_to_self: own,
             properties: slice(members.properties),
             geometry: slice(members.geometry),

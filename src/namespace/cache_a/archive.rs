@@ -273,7 +273,7 @@ impl Archive {
         };
         let id = ObjectId::new(self.options.fetch.service(), &public_address(&url));
         let access = Access::Parts(Format::of(url.query().unwrap_or(url.path())));
-        Some(Remote { id, url, length, access, fetch: self.options.fetch.clone() })
+        Some(Remote { id, url, length, updated: None, access, fetch: self.options.fetch.clone() })
     }
 }
 

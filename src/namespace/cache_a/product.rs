@@ -141,6 +141,7 @@ impl Directory for ProductDirectory {
 
 fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -> Option<Node> {
     let mut remote = archive.remote(&asset.href, asset.size)?;
+    remote.updated = item.updated.clone();
     remote.length = remote.length.or_else(|| lengths.get(&remote.id).copied());
     // A query may be a signature that opens the file for everybody; `filename` is the path (protocol.md 3.4).
     let (address, query) = asset.href.split_once('?').unwrap_or((&asset.href, ""));

@@ -89,6 +89,9 @@ pub(crate) fn properties(behaviour: &ItemBehaviour, scene: &Scene) -> Value {
         "format": scene.mission.format(),
         "geometry": geometry(scene).to_string(),
     });
+    if let Some(updated) = &behaviour.updated {
+        properties["updated"] = updated.as_str().into();
+    }
     if behaviour.null_datetime || scene.mission == Mission::Mosaics {
         properties["datetime"] = Value::Null;
         properties["start_datetime"] = iso(scene.start).into();
