@@ -15,6 +15,8 @@ const CURSORS: usize = 4;
 /// A read continues a run if it ends at most so far before the run's end, or begins so far behind it.
 const BACK: u64 = 256 * 1024;
 const FORWARD: u64 = 512 * 1024;
+/// Of a run at least this part was read.
+const DENSE: u64 = 8;
 /// Bytes of a run before anything is fetched ahead of it.
 const PROVEN: u64 = 256 * 1024;
 /// From here on a run is not going to end soon: its window grows faster.
@@ -54,6 +56,8 @@ pub struct Cursors {
 struct Run {
     start: u64,
     end: u64,
+    /// Bytes that were read of it.
+    read: u64,
     /// It began at offset 0 as a copy does.
     copied: bool,
     frontier: Arc<Frontier>,
@@ -106,7 +110,7 @@ impl Cursors {
 
     /// Bytes that are likely to be read at the place of a jump: as many as at two others lately.
     fn piece(&self) -> u64 {
-        let mut lengths: Vec<u64> = self.runs.iter().map(Run::length).collect();
+        let mut lengths: Vec<u64> = self.runs.iter().map(|run| run.read.min(run.length())).collect();
         lengths.sort_unstable();
         let likely = lengths.iter().nth_back(1).copied().unwrap_or(0);
         if likely >= PROVEN { likely.min(LONG) } else { 0 }
@@ -120,11 +124,13 @@ impl Cursors {
             Some(index) => {
                 let run = self.runs.remove(index);
                 let copied = run.copied || copies(range);
-                Run { start: run.start.min(range.start), end: run.end.max(range.end), copied, ..run }
+                let (start, end) = (run.start.min(range.start), run.end.max(range.end));
+                Run { start, end, read: run.read + range.len(), copied, ..run }
             }
             None => {
                 self.note_jump(range);
-                Run { start: range.start, end: range.end, copied: copies(range), ..Run::default() }
+                let (start, end, read) = (range.start, range.end, range.len());
+                Run { start, end, read, copied: copies(range), ..Run::default() }
             }
         };
         self.runs.truncate(CURSORS - 1);
@@ -166,6 +172,8 @@ fn window(run: &Run, range: ByteRange, format: Format) -> u64 {
     let grown = match run.length() {
         // One read is no run, however long: it may be the kernel's own read-ahead.
         _ if (run.start, run.end) == (range.start, range.end) => 0,
+        // Nor are jumps that happened to end near each other.
+        length if run.read < length / DENSE => 0,
         ..PROVEN => 0,
         PROVEN..HEADERS if format != Format::Other => run.length() / 2,
         PROVEN..LONG => run.length(),
@@ -221,6 +229,13 @@ mod tests {
         let mut cursors = Cursors::default();
         assert_eq!(read(&mut cursors, 700 * K, 512 * K).ahead, 0);
         assert!(read(&mut cursors, 1212 * K, 512 * K).ahead > 0);
+    }
+
+    #[test]
+    fn jumps_near_each_other_are_no_run() {
+        let mut cursors = Cursors::default();
+        read(&mut cursors, 700 * K, 4 * K);
+        assert_eq!(fetched(&read(&mut cursors, 1200 * K, 4 * K)), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 
-use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::stat::{Mode, fchmod, futimens};
 use nix::sys::time::TimeSpec;
 use nix::sys::uio::pwritev;
@@ -45,13 +45,6 @@ pub fn read(file: &File, offset: u64, length: usize, wait: Wait) -> io::Result<V
         }
     }
     Ok(bytes)
-}
-
-/// Asks for a part of a file to be brought into the page cache.
-pub fn will_need(file: &File, offset: u64, length: u64) {
-    let (Ok(offset), Ok(length)) = (offset_of(offset), offset_of(length)) else { return };
-    // Advice only: the reads that follow tell of trouble.
-    let _ = posix_fadvise(file, offset, length, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
 }
 
 /// Writes all of `parts` one behind the other, from `offset` on.

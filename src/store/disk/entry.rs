@@ -132,20 +132,18 @@ impl Entry {
         None
     }
 
-    /// Brings `blocks` into the page cache and checks those that were not yet. Blocks on the disk: for the blocking
+    /// Brings `blocks` into the page cache and checks those that were not yet. By reading them: what posix_fadvise(2)
+    /// brings comes in single pages, and is read by half the speed ever after. Blocks on the disk: for the blocking
     /// pool.
     pub fn page_in(&self, blocks: Range<u64>) {
         let mut first = blocks.start;
         while first < blocks.end {
             let end = blocks.end.min(first + STRIDE);
             let range = ByteRange::new(first * BLOCK, end * BLOCK).clamp_to(self.length());
-            let held = self.slot.read().clone();
-            match held {
-                Some(handle) if handle.trusted.all(first..end) => {
-                    files::will_need(&handle.data, range.start, range.len())
-                }
-                _ if self.read(range).is_none() => return,
-                _ => {}
+            // The last block tells whether all are there already.
+            let last = ByteRange::new((end - 1) * BLOCK, end * BLOCK);
+            if self.read_now(last).is_none() && self.read(range).is_none() {
+                return;
             }
             first = end;
         }
