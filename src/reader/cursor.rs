@@ -50,6 +50,8 @@ pub struct Cursors {
     tiles: u32,
     /// Places of which more than a look was read, at most [`PLACES`].
     places: Vec<u64>,
+    /// Whether those lie in even steps.
+    in_rows: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -96,23 +98,16 @@ impl Cursors {
     /// evenly spaced. An overview reads all tiles. One request each would cost a round trip each; the whole file
     /// costs less.
     fn walks_tiles(&self) -> bool {
-        self.tiles >= TILES || self.places.len() >= PLACES || self.goes_down_a_column()
-    }
-
-    /// A window lies in neighbouring tiles; who reads one tile of each row goes through all columns.
-    fn goes_down_a_column(&self) -> bool {
-        let mut places = self.places.clone();
-        places.sort_unstable();
-        let gaps: Vec<u64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        let (least, most) = (gaps.iter().min(), gaps.iter().max());
-        gaps.len() >= ROWS && least.zip(most).is_some_and(|(least, most)| *least >= ROW && most - least <= 1)
+        self.tiles >= TILES || self.places.len() >= PLACES || self.in_rows
     }
 
     /// Bytes that are likely to be read at the place of a jump: as many as at two others lately.
     fn piece(&self) -> u64 {
-        let mut lengths: Vec<u64> = self.runs.iter().map(|run| run.read.min(run.length())).collect();
-        lengths.sort_unstable();
-        let likely = lengths.iter().nth_back(1).copied().unwrap_or(0);
+        let (mut most, mut likely) = (0, 0);
+        for read in self.runs.iter().map(|run| run.read.min(run.length())) {
+            likely = likely.max(read.min(most));
+            most = most.max(read);
+        }
         if likely >= PROVEN { likely.min(LONG) } else { 0 }
     }
 
@@ -144,6 +139,7 @@ impl Cursors {
         for place in read.map(|run| run.start / PLACE) {
             if self.places.len() < PLACES && !self.places.contains(&place) {
                 self.places.push(place);
+                self.in_rows = goes_down_a_column(&self.places);
             }
         }
         let short = last.length() <= TILE_PART && range.len() <= TILE_PART;
@@ -160,6 +156,16 @@ impl Run {
     fn length(&self) -> u64 {
         self.end - self.start
     }
+}
+
+/// Whether places lie in even steps. A window lies in neighbouring tiles; who reads one tile of each row goes through
+/// all columns.
+fn goes_down_a_column(places: &[u64]) -> bool {
+    let mut places = places.to_vec();
+    places.sort_unstable();
+    let gaps: Vec<u64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (least, most) = (gaps.iter().min(), gaps.iter().max());
+    gaps.len() >= ROWS && least.zip(most).is_some_and(|(least, most)| *least >= ROW && most - least <= 1)
 }
 
 /// Whether a copy begins with this read.
