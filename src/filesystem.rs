@@ -20,7 +20,7 @@ use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
 pub use crate::filesystem::reading::{DiskRead, OpenedFile, Ready, Register};
 use crate::filesystem::walks::Walks;
-use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Node, Times};
+use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node, Times};
 use crate::store::Store;
 
 /// The root's inode, as the kernel's protocol fixes it.
@@ -203,6 +203,23 @@ impl Filesystem {
     /// `Internal` for a handle that was never given out.
     pub fn opened_directory(&self, handle: u64) -> Result<Arc<OpenDirectory>> {
         self.0.handles.directory(handle)
+    }
+
+    /// What an open directory lists, made now or awaited.
+    ///
+    /// # Errors
+    /// What the service met; the directory keeps it as its last error.
+    pub async fn listing(&self, opened: &OpenDirectory) -> Result<Listing> {
+        match opened.listing().await {
+            Ok(listing) => {
+                self.0.failures.forget(opened.inode);
+                Ok(listing.clone())
+            }
+            Err(error) => {
+                self.0.failures.note(opened.inode, &error);
+                Err(error.clone())
+            }
+        }
     }
 
     /// Closes a directory.

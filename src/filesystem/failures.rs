@@ -1,4 +1,5 @@
-//! Why a name could not be looked up, by its directory: what cannot be looked up has no attributes of its own.
+//! Why a directory could not be listed or a name in it not looked up: what cannot be looked up has no attributes of
+//! its own.
 
 use std::collections::VecDeque;
 
@@ -9,12 +10,12 @@ use crate::error::Error;
 /// Directories that are remembered; the one that failed first goes first.
 const MOST: usize = 256;
 
-/// The last failure below each directory, until a lookup there succeeds.
+/// The last failure of each directory, until a lookup in it or a listing of it succeeds.
 #[derive(Default)]
 pub(super) struct Failures(Mutex<VecDeque<(u64, Error)>>);
 
 impl Failures {
-    /// A lookup in `directory` failed.
+    /// A lookup in `directory`, or its listing, failed.
     pub(super) fn note(&self, directory: u64, error: &Error) {
         let mut failures = self.0.lock();
         failures.retain(|(other, _)| *other != directory);
@@ -22,7 +23,7 @@ impl Failures {
         failures.push_front((directory, error.clone()));
     }
 
-    /// A lookup in `directory` succeeded.
+    /// A lookup in `directory`, or its listing, succeeded.
     pub(super) fn forget(&self, directory: u64) {
         self.0.lock().retain(|(other, _)| *other != directory);
     }

@@ -56,14 +56,15 @@ impl Adapter {
         if let Some(listing) = directory.listing_now().cloned() {
             return reply(Ok((directory, listing)));
         }
+        let filesystem = self.filesystem.clone();
         let work = async move {
-            match directory.listing().await {
-                Ok(listing) => Ok((Arc::clone(&directory), listing.clone())),
+            match filesystem.listing(&directory).await {
+                Ok(listing) => Ok((directory, listing)),
                 // The C library takes ENOENT for the end of the list: the directory would look empty.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    Err(error.clone().reclassify(ErrorKind::Changed))
+                    Err(error.reclassify(ErrorKind::Changed))
                 }
-                Err(error) => Err(error.clone()),
+                Err(error) => Err(error),
             }
         };
         self.answers.answer(Caller::of(request.pid()), work, reply);

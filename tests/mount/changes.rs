@@ -9,7 +9,7 @@ use std::time::Duration;
 use dcms_emulator::behaviour::Sizes;
 use dcms_emulator::journal::Endpoint;
 
-use super::harness::{Bench, LIMIT, Mount, Sample, Setup, assert_same, errno, read, until, within};
+use super::harness::{Bench, LIMIT, Mount, Sample, Setup, assert_same, errno, names, read, until, within};
 use super::sys;
 
 fn bench_with(setup: Setup) -> (Bench, Mount, Sample) {
@@ -268,5 +268,16 @@ fn mount_the_last_error_can_be_read() {
     let text = sys::attribute(&sample.path, "user.dcmsfs.last_error").unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("403"), "{text}");
+
+    // A directory tells why it could not be listed, until it could.
+    let day = mount.path.join("cache-a/SENTINEL-2/by-date/2024/09/23");
+    let error =
+        || sys::attribute(&day, "user.dcmsfs.last_error").map(|text| String::from_utf8(text).unwrap());
+    bench.fault("/stac/api/search* -> status code=403");
+    assert_eq!(errno(names(&day)), libc::EACCES);
+    assert!(error().unwrap().contains("403"), "{:?}", error());
+    bench.emulator.faults().clear();
+    until("the day is listed", || names(&day).is_ok());
+    assert_eq!(error().unwrap_err().raw_os_error(), Some(libc::ENODATA));
     mount.settles();
 }
