@@ -57,7 +57,8 @@ impl Object {
         if self.is_stored(block) {
             return Claimed::Stored;
         }
-        if in_turn && state.running >= self.remote.fetch.slots().1 {
+        let doubtful = self.is_doubtful(&state);
+        if doubtful || (in_turn && state.running >= self.remote.fetch.slots().1) {
             return Claimed::Later;
         }
         let known = |block: &u64| state.awaited.contains_key(block) || self.is_here(*block);
@@ -96,6 +97,13 @@ impl Object {
     /// Whether the object comes by one transfer from its first byte on.
     pub(super) fn streams(&self) -> bool {
         self.remote.access == Access::Whole || self.remote.fetch.ranges() == Some(false)
+    }
+
+    /// Whether an answer is still to tell if the server gives parts: until then a second request may bring the whole
+    /// object once more.
+    fn is_doubtful(&self, state: &State) -> bool {
+        let parts = self.remote.access != Access::Whole && self.remote.fetch.ranges() != Some(true);
+        parts && state.running > 0 && state.stream.is_none()
     }
 
     /// Whether a transfer of `run` begins at the first byte: unless parts can be had, and the beginning is
@@ -172,6 +180,8 @@ impl Object {
             Some(_) => None,
             None => {
                 state.stream = Some(Stream { carrier: Arc::clone(carrier), next: 0 });
+                // Who waits for what the answer tells may have been told before this.
+                self.news.notify_waiters();
                 None
             }
         };

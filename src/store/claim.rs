@@ -17,7 +17,7 @@ pub(super) enum Claimed {
     Stored,
     /// A transfer has been told to bring it.
     Awaited(Waiter),
-    /// It comes in its turn: ask again when a transfer of the object has ended.
+    /// It comes in its turn: ask again when a transfer of the object has been answered, or has ended.
     Later,
     /// A transfer failed to bring it a moment ago.
     Failed(Error),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::backend::Ask;
 use crate::error::{Error, ErrorKind, Result, fail};
@@ -331,52 +331,33 @@ impl Flight {
     /// stream does not push out of memory what has not been read. `Some` when the wait was in vain.
     async fn hold_back(&mut self, transfer: &Transfer) -> Option<End> {
         let object = Arc::clone(&self.object);
+        let wanted = object.wanted();
+        let moved = || object.wanted() != wanted || object.owes(self.carrier.id) || object.awaits_end();
         if object.shared.disk.as_ref().is_some_and(Disk::is_behind) && !self.carrier.is_awaited() {
             // What cannot be written now would have to be fetched again one day.
-            self.wait_for_interest(DISK_PATIENCE, object.wanted()).await;
+            object.comes_to(DISK_PATIENCE, moved).await;
         }
         let position = self.position();
-        let wanted = object.wanted();
-        let held = if self.probe && wanted.is_none() && self.streaming {
+        let in_time = if self.probe && wanted.is_none() && self.streaming {
             // A length that no header tells is found at the end only.
             let small = transfer.answer.total.is_some_and(|total| total <= KEPT);
             let first = position < KEPT && object.remote.access == Access::Whole;
-            if small || first || object.awaits_end() {
-                return None;
-            }
-            self.wait_for_interest(PROBE_PATIENCE, None).await
-        } else if !self.streaming {
-            // The request asked for more than the reads so far are worth.
-            if self.carrier.is_awaited() || self.block < object.reach().max(self.first + FIRST) {
-                return None;
-            }
-            self.wait_for_interest(READER_PATIENCE, wanted).await
-        } else {
+            small || first || object.awaits_end() || object.comes_to(PROBE_PATIENCE, moved).await
+        } else if self.streaming {
             let window = object.shared.memory.capacity() / 2;
             let fits = object.known_length().is_some_and(|length| length <= window);
             let behind = (wanted.unwrap_or(0) + 1) * BLOCK + window;
-            if !self.streaming
-                || fits
-                || position <= behind
-                || object.awaits_end()
-                || object.owes(self.carrier.id)
-            {
-                return None;
-            }
-            self.wait_for_interest(STREAM_PATIENCE, wanted).await
+            fits || position <= behind || moved() || object.comes_to(STREAM_PATIENCE, moved).await
+        } else {
+            // The request asked for more than the reads so far are worth.
+            let queue = transfer.queue();
+            let goes_on = || {
+                let worth = object.reach().max(self.first + FIRST);
+                self.block < worth || self.carrier.is_awaited() || object.is_left() || queue.is_wanted()
+            };
+            goes_on() || object.comes_to(READER_PATIENCE, goes_on).await
         };
         self.deadline = Instant::now() + BLOCK_LIMIT;
-        held
-    }
-
-    async fn wait_for_interest(&self, patience: Duration, before: Option<u64>) -> Option<End> {
-        let object = &self.object;
-        let moved = async {
-            while object.wanted() == before && !object.owes(self.carrier.id) && !object.awaits_end() {
-                // The short wait covers a reader who asks between the look and the wait.
-                let _ = timeout(Duration::from_millis(50), object.interest()).await;
-            }
-        };
-        timeout(patience, moved).await.err().map(|_| End::Released)
+        (!in_time).then_some(End::Released)
     }
 }

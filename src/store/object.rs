@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::backend::answer::Answer;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,7 +37,7 @@ pub struct Object {
     entry: OnceLock<Arc<Entry>>,
     /// Whether the complete file on disk has been checked, or is being.
     checked: AtomicBool,
-    /// Rung when the length is learnt, the version found stale, or a transfer has ended.
+    /// Rung when an answer has told something, the version is found stale, or a transfer has ended.
     pub(super) news: Notify,
     /// The block that a reader asked for last, hits in memory included; [`NOBODY`] before the first.
     wanted: AtomicU64,
@@ -213,9 +213,15 @@ impl Object {
         Some(self.wanted.load(Ordering::Acquire)).filter(|block| *block != NOBODY)
     }
 
-    /// Waits until a reader asks for another block.
-    pub(super) async fn interest(&self) {
-        self.interest.notified().await;
+    /// Waits, for `patience` at most, until something is so that changes with what readers ask for; whether it is.
+    pub(super) async fn comes_to(&self, patience: Duration, so: impl Fn() -> bool) -> bool {
+        let becomes_so = async {
+            while !so() {
+                // The short wait covers a reader who asks between the look and the wait.
+                let _ = timeout(Duration::from_millis(50), self.interest.notified()).await;
+            }
+        };
+        timeout(patience, becomes_so).await.is_ok()
     }
 
     /// Its place on disk, if it has one.
@@ -306,10 +312,11 @@ impl Object {
         if state.version == Validator::default() {
             state.version = answer.version.clone();
         }
-        if state.length.is_none() && answer.total.is_some() {
+        if state.length.is_none() {
             state.length = answer.total;
-            self.news.notify_waiters();
         }
+        drop(state);
+        self.news.notify_waiters();
         Ok(())
     }
 

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 /// After so many bytes a transfer gives way to another that is waited for, even if it is waited for itself.
 pub(super) const TURN: u64 = 8 * 1024 * 1024;
-/// Whoever waits for a slot waits so long for a transfer that is about to end by itself, at most.
-const GRACE: Duration = Duration::from_millis(100);
+/// Whoever waits for a slot waits so long for a transfer that is about to end by itself, at least and at most: what
+/// has been sent already would come twice.
+const GRACE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
 /// So many bytes come soon, as long as nothing is known of the rate.
 const SOON: u64 = 1024 * 1024;
 
@@ -25,7 +26,7 @@ pub(super) struct Turn {
 impl Turn {
     /// `answered`: how long the service took to begin its answer.
     pub(super) fn new(answered: Duration) -> Self {
-        Self { began: Instant::now(), bytes: 0, grace: answered.min(GRACE), asked: None }
+        Self { began: Instant::now(), bytes: 0, grace: answered.clamp(GRACE.0, GRACE.1), asked: None }
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -72,7 +73,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_long() {
         let mut slow = Turn::new(9000 * MS);
-        assert_eq!(slow.goes_on_until(Some(1)), Some(Instant::now() + GRACE));
+        assert_eq!(slow.goes_on_until(Some(1)), Some(Instant::now() + GRACE.1));
         assert_eq!(Turn::new(9000 * MS).goes_on_until(Some(SOON + 1)), None);
         assert_eq!(Turn::new(9000 * MS).goes_on_until(None), None);
     }

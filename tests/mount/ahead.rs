@@ -50,6 +50,25 @@ fn mount_one_reader_uses_both_slots() {
     mount.settles();
 }
 
+/// 12.1: a look at the beginning is no copy, even if it begins like one: what was asked for ahead is given up.
+#[test]
+fn mount_a_look_fetches_little_of_a_file() {
+    let (bench, mount, sample) = bench(1);
+    let expected = bench.expect(&sample);
+    let path = sample.path.clone();
+    let (file, found) = within(LIMIT, "a look", move || {
+        let file = File::open(path).unwrap();
+        let mut buffer = vec![0; 256 << 10];
+        file.read_exact_at(&mut buffer, 0).unwrap();
+        (file, buffer)
+    });
+    assert_same(&found, &expected[..found.len()], "the beginning");
+    mount.settles();
+    // What had been sent already lies in the buffers of two connections.
+    assert!(bytes(&bench) < sample.size / 2, "{} of {}", bytes(&bench), sample.size);
+    drop(file);
+}
+
 /// 12.2: a jump fetches one block of 64 KiB: 16 bytes for each that is read.
 #[test]
 fn mount_a_jump_fetches_little() {

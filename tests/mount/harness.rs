@@ -216,6 +216,13 @@ impl Bench {
         self.emulator.journal().requests(Endpoint::Download)
     }
 
+    /// All downloads: what was asked, how many bytes were sent, whether those were all.
+    pub(crate) fn transfers(&self) -> Vec<(Option<String>, u64, bool)> {
+        let entries = self.emulator.journal().snapshot().entries.into_iter();
+        let downloads = entries.filter(|entry| entry.endpoint == Endpoint::Download);
+        downloads.map(|entry| (entry.range, entry.bytes, entry.complete)).collect()
+    }
+
     pub(crate) fn fault(&self, rule: &str) {
         self.emulator.faults().add(rule).unwrap();
     }
