@@ -346,7 +346,9 @@ fn differ(one: Option<&str>, other: Option<&str>) -> bool {
 
 impl State {
     pub(super) fn fresh_failure(&self, block: u64) -> Option<&Error> {
-        self.failed.get(&block).filter(|(when, _)| when.elapsed() < REMEMBER_FAILURE).map(|(_, error)| error)
+        // A login counts at once; without one nothing is asked, so there is nothing to spare.
+        let failed = self.failed.get(&block).filter(|(_, error)| error.kind() != ErrorKind::LoginExpired);
+        failed.filter(|(when, _)| when.elapsed() < REMEMBER_FAILURE).map(|(_, error)| error)
     }
 
     pub(super) fn has_failed_lately(&self) -> bool {

@@ -122,8 +122,8 @@ fn mount_a_login_and_a_logout_count_at_once() {
     assert!(errors.contains("Key has expired") && errors.contains("`dcmsfs login`"), "{errors}");
 
     assert!(bench.login(USER, PASSWORD).status.success());
-    // Another file, since a failure is remembered for two seconds.
-    assert!(read(&samples[1].path).is_ok() && read(&chunk).is_ok());
+    // The same file: other failures are remembered for two seconds.
+    assert!(read(&samples[0].path).is_ok() && read(&chunk).is_ok());
     assert_eq!(account(&mount, "cache-a")["user"], USER);
     assert!(attribute(&folder, "user.dcmsfs.last_error").is_err(), "mended");
 
@@ -131,13 +131,13 @@ fn mount_a_login_and_a_logout_count_at_once() {
     assert!(output.status.success() && said(&output).contains("were revoked"), "{}", said(&output));
     let begun = Instant::now();
     until("the mount forgets", || account(&mount, "cache-a")["state"] == "missing");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     assert_eq!(account(&mount, "cache-b")["state"], "missing");
     bench.emulator.journal().reset();
     // Some have come along with the first ones.
     let refused = samples.iter().filter(|sample| errno(read(&sample.path)) == libc::EKEYEXPIRED).count();
     assert!(refused > 0, "every file can be read without a login");
-    assert!(read(&samples[1].path).is_ok(), "what is cached stays readable");
+    assert!(read(&samples[0].path).is_ok(), "what is cached stays readable");
     let sent = bench.emulator.journal().snapshot();
     assert!(
         sent.entries.iter().all(|entry| entry.authorization.is_none()),
