@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod download;
+pub mod s3;
 pub mod zarr_http;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Who we are to the services: where secrets come from, when they are renewed, what the user has to do.
 //!
 //! The secrets themselves sit in `transport`'s keyring, by address; this room fills it. Three things do:
-//! - the start, from the credentials file and `~/.netrc` (`vault`);
+//! - the start, from the credentials file, `~/.netrc` and a file of S3 keys (`vault`);
 //! - the refresher task, which renews Cache-A's token ahead of its end and notices a new `dcmsfs login`
 //!   within a second (`refresher`);
 //! - `renew`, which whoever met a 401 calls: one renewal for all of them (`renewal`).
@@ -19,6 +19,7 @@ mod private_file;
 mod refresher;
 mod renewal;
 mod revocation;
+mod s3_file;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -36,6 +37,7 @@ use url::Url;
 use self::renewal::Memory;
 use self::vault::{LastRead, Vault};
 pub use files::Account;
+pub use s3_file::{S3File, usual as usual_s3_file};
 pub use token::TokenSet;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -136,6 +138,8 @@ pub enum Kind {
     },
     /// The password of netrc as Bearer.
     NetrcBearer,
+    /// S3 keys that requests are signed with.
+    S3(S3File),
     /// No login.
     None,
 }

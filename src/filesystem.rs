@@ -7,6 +7,7 @@
 mod failures;
 pub mod handles;
 pub mod inodes;
+mod names;
 pub mod pages;
 mod reading;
 mod walks;
@@ -18,6 +19,7 @@ use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::failures::Failures;
 use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
+pub use crate::filesystem::names::Keep;
 pub use crate::filesystem::reading::{DiskRead, OpenedFile, Ready, Register};
 use crate::filesystem::walks::Walks;
 use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node, Times};
@@ -61,8 +63,8 @@ pub type Absent = Duration;
 pub struct OpenedDirectory {
     /// The handle's number.
     pub handle: u64,
-    /// The kernel may keep names from earlier opens.
-    pub keep_cache: bool,
+    /// What the kernel may keep of its names.
+    pub keep: Keep,
 }
 
 /// The filesystem. Clones share it.
@@ -191,10 +193,9 @@ impl Filesystem {
     /// `NotADirectory` for a file.
     pub fn open_directory(&self, inode: u64) -> Result<OpenedDirectory> {
         let directory = self.directory(inode)?;
-        let keep_cache = directory.is_fixed();
-        let parent = self.0.inodes.parent(inode);
-        let handle = self.0.handles.add_directory(OpenDirectory::new(inode, parent, directory));
-        Ok(OpenedDirectory { handle, keep_cache })
+        let (parent, keep) = self.0.inodes.open_directory(inode, directory.edition());
+        let opened = OpenDirectory::new(inode, parent, directory, keep != Keep::Nothing);
+        Ok(OpenedDirectory { handle: self.0.handles.add_directory(opened), keep })
     }
 
     /// An open directory.
@@ -224,7 +225,9 @@ impl Filesystem {
 
     /// Closes a directory.
     pub fn close_directory(&self, handle: u64) {
-        self.0.handles.remove_directory(handle);
+        if let Some(closed) = self.0.handles.remove_directory(handle).filter(|closed| closed.kept) {
+            self.0.inodes.close_directory(closed.inode);
+        }
     }
 
     /// All extended attributes of an inode, from memory.

@@ -25,7 +25,7 @@ use fuser::{
 };
 use tokio::runtime::Handle;
 
-use crate::filesystem::{Absent, Filesystem, Found, Ready};
+use crate::filesystem::{Absent, Filesystem, Found, Keep, Ready};
 use crate::fuse::answers::Answers;
 use crate::fuse::attributes::Presentation;
 use crate::fuse::listing::entries;
@@ -238,8 +238,11 @@ impl fuser::Filesystem for Adapter {
     fn opendir(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
         guarded(|| match self.filesystem.open_directory(inode.0) {
             Ok(opened) => {
-                let cached = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
-                let flags = if opened.keep_cache { cached } else { FopenFlags::empty() };
+                let flags = match opened.keep {
+                    Keep::Nothing => FopenFlags::empty(),
+                    Keep::New => FopenFlags::FOPEN_CACHE_DIR,
+                    Keep::Old => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
+                };
                 reply.opened(FileHandle(opened.handle), flags);
             }
             Err(error) => reply.error(report(&error)),

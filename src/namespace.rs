@@ -19,6 +19,9 @@ use jiff::Timestamp;
 use crate::error::Result;
 use crate::store::Remote;
 
+/// The edition of directories that never change while the mount lives.
+pub const FIXED: u64 = 0;
+
 /// Names and values of extended attributes.
 pub type Attributes = Vec<(String, Bytes)>;
 
@@ -39,6 +42,11 @@ pub trait Directory: Send + Sync {
     /// Everything in it.
     fn list(&self) -> BoxFuture<'_, Result<Listing>>;
 
+    /// The same if no service need be asked for it; `None`: use [`Directory::list`].
+    fn list_at_hand(&self) -> Option<Listing> {
+        None
+    }
+
     /// How long a name that was not found stays unfound without asking again.
     fn absent_for(&self) -> Duration {
         Duration::from_secs(60)
@@ -49,9 +57,10 @@ pub trait Directory: Send + Sync {
         None
     }
 
-    /// Whether its listing can never change while the mount lives: the kernel may then keep it.
-    fn is_fixed(&self) -> bool {
-        false
+    /// The number of what it lists, if it can only change with this number: the kernel then keeps the names for as
+    /// long as the directory at this place has the same one.
+    fn edition(&self) -> Option<u64> {
+        None
     }
 
     /// Whether it is a product: who copies one of its files after another copies all of them.

@@ -10,6 +10,7 @@ mod mount;
 mod mountpoint;
 mod places;
 mod readme;
+mod s3;
 mod status;
 mod status_report;
 mod terminal;

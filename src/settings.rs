@@ -34,8 +34,12 @@ impl Settings {
         parse_duration("mount.attr_ttl", &self.mount.attr_ttl)?;
         self.mount.read_ahead_bytes()?;
         self.check_searches()?;
-        let own =
-            [("cache_a.downloads", self.cache_a.downloads), ("cache_b.requests", self.cache_b.requests)];
+        self.check_s3()?;
+        let own = [
+            ("cache_a.downloads", self.cache_a.downloads),
+            ("cache_a.s3.requests", self.cache_a.s3.requests),
+            ("cache_b.requests", self.cache_b.requests),
+        ];
         let catalogs = self.catalog.iter().map(|catalog| ("catalog.downloads", catalog.downloads));
         let roots = self.cache_b.root.iter().map(|root| ("cache_b.root.requests", root.requests));
         for (key, count) in own.into_iter().chain(catalogs).chain(roots) {
@@ -60,10 +64,23 @@ impl Settings {
         self.not_yet()
     }
 
+    /// What `access = "s3"` cannot do without.
+    fn check_s3(&self) -> Result<()> {
+        let (s3, used) = (&self.cache_a.s3, self.cache_a.access == Access::S3);
+        let needed =
+            [("endpoint", &s3.endpoint, "\"https://s3.example.org\""), ("bucket", &s3.bucket, "\"eodata\"")];
+        match needed.iter().find(|(_, value, _)| used && value.is_empty()) {
+            Some((key, _, example)) => fail(
+                ErrorKind::Configuration,
+                format!("`cache_a.access = \"s3\"` needs `cache_a.s3.{key}`, for example {example}"),
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// Keys that are part of the interface and whose feature is still to come: better refused than ignored.
     fn not_yet(&self) -> Result<()> {
         let set = [
-            ("cache_a.access = \"s3\"", self.cache_a.access == Access::S3),
             ("cache_b.bytes_per_day", !self.cache_b.bytes_per_day.is_empty()),
             ("cache_b.requests_per_month", !self.cache_b.requests_per_month.is_empty()),
             ("mount.profile", self.mount.profile != "default"),
@@ -82,6 +99,7 @@ impl Settings {
             ("cache_a.url", self.cache_a.url.as_str()),
             ("cache_a.download_url", &self.cache_a.download_url),
             ("cache_b.url", &self.cache_b.url),
+            ("cache_a.s3.endpoint", &self.cache_a.s3.endpoint),
             ("identity.url", &self.identity.url),
             ("identity.cache_a_redirect", &self.identity.cache_a_redirect),
             ("identity.cache_b_redirect", &self.identity.cache_b_redirect),

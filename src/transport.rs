@@ -16,6 +16,7 @@ mod gate;
 pub mod keyring;
 pub mod origin;
 pub mod session;
+mod signature;
 
 #[cfg(test)]
 pub(crate) mod loopback;
@@ -34,6 +35,7 @@ pub use self::answer::{Response, status_error};
 pub use self::failure::shown;
 pub use self::keyring::{Authorization, Keyring};
 pub use self::origin::{Origin, Scope};
+pub use self::signature::S3Keys;
 
 use self::answer::Pace;
 use self::gate::{Gate, Resolver};
@@ -182,7 +184,8 @@ impl Transport {
             let checked = self.0.gate.check(&url);
             checked.map_err(|error| if hop > 0 { error.context("redirected") } else { error })?;
             let (authorization, generation) = self.0.keyring.lookup(&url);
-            let exchange = self.exchange(&method, &url, &headers, &body, purpose, authorization.as_deref());
+            let secret = authorization.map(|secret| secret.headers(&method, &url)).transpose()?;
+            let exchange = self.exchange(&method, &url, &headers, &body, purpose, secret);
             let answer = match timeout_at(deadline, exchange).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(error)) => return Err(failure::from_send(&error, &url)),
@@ -214,15 +217,15 @@ impl Transport {
         headers: &HeaderMap,
         body: &RequestBody,
         purpose: Purpose,
-        authorization: Option<&Authorization>,
+        secret: Option<HeaderMap>,
     ) -> reqwest::Result<reqwest::Response> {
         let client = match purpose {
             Purpose::Metadata => &self.0.metadata,
             Purpose::Data => &self.0.data,
         };
         let mut outgoing = client.request(method.clone(), url.clone()).headers(headers.clone());
-        if let Some(authorization) = authorization {
-            outgoing = outgoing.header(AUTHORIZATION, authorization.header());
+        if let Some(secret) = secret {
+            outgoing = outgoing.headers(secret);
         }
         outgoing = match body {
             // The client would leave it out, and a proxy may then answer 411.

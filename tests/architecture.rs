@@ -56,6 +56,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("reqwest::Client", &["transport"]),
     ("reqwest::ClientBuilder", &["transport"]),
     ("httpdate", &["transport"]),
+    ("object_store", &["transport/signature"]),
     // Besides `sys`: error numbers, and the modes and owners of private files.
     ("libc", &["sys", "fuse/errno", "credentials/private_file", "run/mountpoint", "run/status"]),
     ("nix", &["sys", "credentials/private_file", "run"]),

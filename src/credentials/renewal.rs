@@ -147,7 +147,7 @@ async fn refused(inner: &Arc<Inner>, root: usize, memory: &mut Memory) -> Result
             }
             renew_cache_a(inner, memory).await
         }
-        Kind::NetrcBasic { .. } | Kind::NetrcBearer | Kind::CacheBOfflineToken { .. } => {
+        Kind::NetrcBasic { .. } | Kind::NetrcBearer | Kind::CacheBOfflineToken { .. } | Kind::S3(_) => {
             renew_from_files(inner, root, &host, memory).await
         }
     }
@@ -197,6 +197,7 @@ async fn renew_cache_a(inner: &Arc<Inner>, memory: &mut Memory) -> Result<()> {
 /// itself never goes into a refresh grant (contract.md 8.9).
 async fn renew_from_files(inner: &Arc<Inner>, root: usize, host: &str, memory: &mut Memory) -> Result<()> {
     let offline = matches!(inner.roots[root].kind, Kind::CacheBOfflineToken { .. });
+    let keys = matches!(inner.roots[root].kind, Kind::S3(_));
     let before = inner.keyring.generation_of(&inner.roots[root].scope);
     let lock = if offline { inner.lock().await? } else { None };
     reload(inner).await?;
@@ -222,7 +223,9 @@ async fn renew_from_files(inner: &Arc<Inner>, root: usize, host: &str, memory: &
     let way_out = inner.vault.lock().way_out(&inner.roots[root], &inner.settings);
     let (kind, story) = match (inner.keyring.holds(&inner.roots[root].scope), offline) {
         (true, true) => (ErrorKind::LoginExpired, "refuses the offline token"),
+        (true, false) if keys => (ErrorKind::LoginRejected, "refuses the S3 keys"),
         (true, false) => (ErrorKind::LoginRejected, "refuses the password"),
+        (false, _) if keys => (ErrorKind::LoginRejected, "wants S3 keys and there are none"),
         (false, _) => (ErrorKind::LoginExpired, "wants a login and there is none"),
     };
     fail(kind, format!("{host} {story}: {way_out}"))

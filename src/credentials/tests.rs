@@ -346,6 +346,9 @@ fn header(keyring: &Keyring, url: &Url) -> String {
         Some(crate::transport::Authorization::Basic { user, password }) => {
             format!("Basic {user}:{}", password.expose_secret())
         }
+        Some(crate::transport::Authorization::Signed(keys)) => {
+            format!("signed by {} {}", keys.access_key.expose_secret(), keys.secret_key.expose_secret())
+        }
         None => String::new(),
     }
 }

@@ -19,9 +19,10 @@ use super::files::{self, Account, CacheALogin, Stored};
 use super::netrc::{self, Entry};
 use super::password::Service;
 use super::private_file::{self, Stamp};
+use super::s3_file::{self, S3File};
 use super::{Inner, Kind, RootCredential};
 use crate::error::{Error, Result};
-use crate::transport::Authorization;
+use crate::transport::{Authorization, S3Keys};
 
 /// A refused secret is passed over for this long.
 const REFUSED: Duration = Duration::from_secs(600);
@@ -51,8 +52,8 @@ impl Root {
     }
 }
 
-/// Stamps of the credentials file and of netrc when they were last read; `None` before the first time.
-pub(super) type LastRead = [Option<Option<Stamp>>; 2];
+/// Stamps of the credentials file, of netrc and of the S3 keys when they were last read; `None` before the first time.
+pub(super) type LastRead = [Option<Option<Stamp>>; 3];
 
 pub(super) struct Vault {
     /// Content of the credentials file when it was last read.
@@ -61,6 +62,9 @@ pub(super) struct Vault {
     netrc_modified: SystemTime,
     file_problem: Option<Error>,
     netrc_problem: Option<Error>,
+    /// There is one such service at most.
+    s3: Option<S3Keys>,
+    s3_problem: Option<Error>,
     access: Option<Access>,
     roots: Vec<Root>,
     /// The account whose password was refused: it is not tried again until somebody logs in.
@@ -84,6 +88,8 @@ impl Vault {
             netrc_modified: SystemTime::UNIX_EPOCH,
             file_problem: None,
             netrc_problem: None,
+            s3: None,
+            s3_problem: None,
             access: None,
             roots: std::iter::repeat_with(Root::default).take(roots).collect(),
             refused_account: None,
@@ -143,6 +149,7 @@ impl Vault {
         };
         match &root.kind {
             Kind::CacheAToken | Kind::None => Vec::new(),
+            Kind::S3(_) => self.s3.iter().map(|keys| (String::new(), s3_file::whole(keys))).collect(),
             Kind::NetrcBasic { login } => of_netrc(login).into_iter().collect(),
             Kind::NetrcBearer => of_netrc("").into_iter().collect(),
             Kind::CacheBOfflineToken { login } => {
@@ -169,7 +176,15 @@ impl Inner {
         let mut read = self.read.lock();
         let stamp = |path: &Option<PathBuf>| path.as_deref().and_then(private_file::stamp);
         // Before reading: a change in between is then seen the next time.
-        let stamps = [Some(stamp(&self.settings.file)), Some(stamp(&self.settings.netrc))];
+        let s3 = self.roots.iter().find_map(|root| match &root.kind {
+            Kind::S3(file) => Some(file),
+            _ => None,
+        });
+        let stamps = [
+            Some(stamp(&self.settings.file)),
+            Some(stamp(&self.settings.netrc)),
+            Some(s3.and_then(|file| private_file::stamp(&file.path))),
+        ];
         if *read == stamps {
             return;
         }
@@ -177,6 +192,7 @@ impl Inner {
             .then(|| self.settings.file.as_deref().map_or_else(|| Ok(Stored::default()), files::load));
         let netrc = (read[1] != stamps[1])
             .then(|| self.settings.netrc.as_deref().map_or(Ok(None), private_file::read));
+        let s3 = s3.filter(|_| read[2] != stamps[2]).map(S3File::read);
         *read = stamps;
         let mut vault = self.vault.lock();
         if let Some(stored) = stored {
@@ -187,6 +203,9 @@ impl Inner {
                 vault.netrc = content.as_ref().map_or_else(Vec::new, |content| netrc::parse(&content.bytes));
                 vault.netrc_modified = content.map_or(SystemTime::UNIX_EPOCH, |content| content.modified);
             });
+        }
+        if let Some(keys) = s3 {
+            vault.s3_problem = keep(keys, |keys| vault.s3 = Some(keys));
         }
         for (index, root) in self.roots.iter().enumerate() {
             if root.kind != Kind::CacheAToken {
@@ -293,8 +312,9 @@ impl Inner {
             current: Some(password.clone()),
             ..Root::default()
         };
-        let secret = match root.kind {
-            Kind::NetrcBearer => Authorization::Bearer(password),
+        let secret = match (&root.kind, &vault.s3) {
+            (Kind::NetrcBearer, _) => Authorization::Bearer(password),
+            (Kind::S3(_), Some(keys)) => Authorization::Signed(Box::new(keys.clone())),
             _ => Authorization::Basic { user, password },
         };
         self.keyring.set(&root.scope, secret);

@@ -59,12 +59,14 @@ pub struct OpenDirectory {
     pub parent: u64,
     /// What it lists.
     pub directory: Arc<dyn Directory>,
+    /// Whether the kernel keeps what is listed through this handle.
+    pub(super) kept: bool,
     pub(super) listing: OnceCell<Listing>,
 }
 
 impl OpenDirectory {
-    pub(super) fn new(inode: u64, parent: u64, directory: Arc<dyn Directory>) -> Self {
-        Self { inode, parent, directory, listing: OnceCell::new() }
+    pub(super) fn new(inode: u64, parent: u64, directory: Arc<dyn Directory>, kept: bool) -> Self {
+        Self { inode, parent, directory, kept, listing: OnceCell::new() }
     }
 
     /// The inode that a listed name has or would have.
@@ -87,8 +89,12 @@ impl OpenDirectory {
         self.listing.get_or_try_init(list).await
     }
 
-    /// The listing if it has been made.
+    /// The listing if it has been made, or can be without asking a service.
     pub fn listing_now(&self) -> Option<&Listing> {
+        if self.listing.get().is_none() {
+            // Of two who make it at a time one comes first.
+            let _ = self.listing.set(self.directory.list_at_hand()?);
+        }
         self.listing.get()
     }
 }
@@ -160,9 +166,9 @@ impl Handles {
         Some((file, readers == 0))
     }
 
-    /// Forgets a directory.
-    pub fn remove_directory(&self, handle: u64) {
-        self.directories.write().remove(&handle);
+    /// Forgets a directory, and gives it back.
+    pub fn remove_directory(&self, handle: u64) -> Option<Arc<OpenDirectory>> {
+        self.directories.write().remove(&handle)
     }
 }
 

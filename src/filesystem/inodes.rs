@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::ROOT;
 use crate::filesystem::handles::Shared;
+use crate::filesystem::names::{Keep, Names};
 use crate::namespace::{Directory, Node};
 
 /// The inodes that the kernel knows.
@@ -30,6 +31,8 @@ struct Inode {
     size: Option<u64>,
     /// What its handles share; made at the first open.
     shared: Option<Arc<Shared>>,
+    /// Of a directory: what the kernel has kept of its names.
+    names: Option<Box<Names>>,
     /// Of a directory: files looked up in a row without one being opened.
     lookups_in_a_row: u32,
 }
@@ -95,9 +98,18 @@ impl Inodes {
         }
     }
 
-    /// The parent of an inode; the root is its own.
-    pub fn parent(&self, number: u64) -> u64 {
-        self.table.read().get(&number).map_or(ROOT, |inode| inode.parent)
+    /// The parent of a directory that is opened (the root is its own), and what the kernel may keep of its names.
+    pub fn open_directory(&self, number: u64, edition: Option<u64>) -> (u64, Keep) {
+        let mut table = self.table.write();
+        let Some(inode) = table.get_mut(&number) else { return (ROOT, Keep::Nothing) };
+        (inode.parent, inode.names.get_or_insert_default().open(edition))
+    }
+
+    /// A handle of a directory is closed whose names were kept.
+    pub fn close_directory(&self, number: u64) {
+        if let Some(names) = self.table.write().get_mut(&number).and_then(|inode| inode.names.as_mut()) {
+            names.close();
+        }
     }
 
     /// Notes the size that the kernel is told.
@@ -162,7 +174,7 @@ impl Inodes {
 
 impl Inode {
     fn new(node: Option<Node>, parent: u64, name: Arc<str>) -> Self {
-        Self { node, parent, name, lookups: 0, size: None, shared: None, lookups_in_a_row: 0 }
+        Self { node, parent, name, lookups: 0, size: None, shared: None, names: None, lookups_in_a_row: 0 }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::{Attributes, Directory, Entry, Listing, Node, Times};
+use crate::namespace::{Attributes, Directory, Entry, FIXED, Listing, Node, Times};
 
 /// A directory that holds its nodes.
 #[derive(Clone, Default)]
@@ -51,6 +51,11 @@ impl StaticDirectory {
         }
     }
 
+    fn entries(&self) -> Listing {
+        let entry = |(name, node): (&Arc<str>, &Node)| Entry::of(Arc::clone(name), node.clone());
+        Listing::of(self.nodes.iter().map(entry).collect())
+    }
+
     /// The same directory with extended attributes.
     #[must_use]
     pub fn with_attributes(self, attributes: Attributes) -> Self {
@@ -68,14 +73,15 @@ impl Directory for StaticDirectory {
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
-        Box::pin(async {
-            let entry = |(name, node): (&Arc<str>, &Node)| Entry::of(Arc::clone(name), node.clone());
-            Ok(Listing::of(self.nodes.iter().map(entry).collect()))
-        })
+        Box::pin(async { Ok(self.entries()) })
     }
 
-    fn is_fixed(&self) -> bool {
-        true
+    fn list_at_hand(&self) -> Option<Listing> {
+        Some(self.entries())
+    }
+
+    fn edition(&self) -> Option<u64> {
+        Some(FIXED)
     }
 
     fn times(&self) -> Times {

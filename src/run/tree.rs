@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::backend::Backend;
 use crate::backend::download::{Download, DownloadMethod};
+use crate::backend::s3::S3;
 use crate::backend::zarr_http::ZarrHttp;
 use crate::catalog::expression::Expression;
 use crate::catalog::shelf::Shelf;
@@ -27,10 +28,11 @@ use crate::namespace::{Content, FileNode, Node, Times};
 use crate::run::cache;
 use crate::run::places;
 use crate::run::readme;
+use crate::run::s3::S3Plan;
 use crate::run::status::plain;
 use crate::run::status_report::{Report, Root};
 use crate::settings::quantity::{parse_duration, parse_size};
-use crate::settings::{Credential, Method, Settings, address, expand};
+use crate::settings::{Access, Credential, Method, Settings, address, expand};
 use crate::store::Store;
 use crate::store::disk::Disk;
 use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
@@ -104,16 +106,20 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
     let (mut roots, mut archives, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
     for root in &plan.archives {
-        let method = match root.method {
-            Method::Auto => DownloadMethod::Auto,
-            Method::Post => DownloadMethod::Post,
-            Method::Get => DownloadMethod::Get,
+        let fetch = match &root.s3 {
+            Some(s3) => {
+                let backend = S3::new(&root.name, s3.objects.clone(), FIRST_BYTE, transport.clone());
+                door(Arc::new(backend), s3.requests, &credentials, &keyring, None)?
+            }
+            None => {
+                let backend = Download::new(&root.name, root.method, FIRST_BYTE, transport.clone());
+                door(Arc::new(backend), root.downloads, &credentials, &keyring, Some(&root.url))?
+            }
         };
-        let backend = Arc::new(Download::new(&root.name, method, FIRST_BYTE, transport.clone()));
-        let fetch = door(backend, root.downloads, &credentials, &keyring, Some(&root.url))?;
         let archive = Archive::new(cache_a::Options {
             root: root.url.clone(),
             download: root.download.clone(),
+            objects: root.s3.as_ref().map(|s3| s3.objects.clone()),
             collections: root.collections.clone(),
             restriction: root.restriction.clone(),
             fetch: fetch.clone(),
@@ -204,8 +210,9 @@ struct ArchivePlan {
     name: String,
     url: Url,
     download: Option<Url>,
-    method: Method,
+    method: DownloadMethod,
     downloads: usize,
+    s3: Option<S3Plan>,
     collections: Vec<String>,
     restriction: Expression,
     login: bool,
@@ -230,8 +237,13 @@ impl Plan {
                 name: "cache-a".into(),
                 url: address("cache_a.url", &a.url)?,
                 download: download.map(|url| address("cache_a.download_url", url)).transpose()?,
-                method: a.download_method,
+                method: match a.download_method {
+                    Method::Auto => DownloadMethod::Auto,
+                    Method::Post => DownloadMethod::Post,
+                    Method::Get => DownloadMethod::Get,
+                },
                 downloads: a.downloads,
+                s3: (a.access == Access::S3).then(|| S3Plan::of(&a.s3)).transpose()?,
                 collections: a.collections.clone(),
                 restriction: a.restriction()?,
                 login: true,
@@ -242,8 +254,9 @@ impl Plan {
                 name: catalog.name.clone(),
                 url: address("catalog.url", &catalog.url)?,
                 download: None,
-                method: Method::Auto,
+                method: DownloadMethod::Auto,
                 downloads: catalog.downloads,
+                s3: None,
                 collections: Vec::new(),
                 restriction: Expression::default(),
                 login: false,
@@ -279,6 +292,7 @@ impl Plan {
         for root in &self.archives {
             hosts.push(Origin::of(&root.url)?);
             hosts.extend(root.download.as_ref().map(Origin::of).transpose()?);
+            hosts.extend(root.s3.as_ref().map(|s3| Origin::of(s3.objects.url())).transpose()?);
         }
         for root in &self.hosts {
             hosts.push(Origin::of(&root.url)?);
@@ -294,6 +308,11 @@ impl Plan {
     fn credentials(&self) -> Result<Vec<RootCredential>> {
         let mut credentials = Vec::new();
         for root in self.archives.iter().filter(|root| root.login) {
+            if let Some(s3) = &root.s3 {
+                let (name, scope) = (root.name.clone(), Scope::below(s3.objects.url())?);
+                credentials.push(RootCredential { name, scope, kind: Kind::S3(s3.keys.clone()) });
+                continue;
+            }
             let scope = Scope::below(root.download.as_ref().unwrap_or(&beside(&root.url)))?;
             credentials.push(RootCredential { name: root.name.clone(), scope, kind: Kind::CacheAToken });
         }

@@ -95,17 +95,38 @@ pub enum Access {
 }
 
 /// `[cache_a.s3]`
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(expecting = "the table [cache_a.s3]", deny_unknown_fields, default)]
 pub struct S3 {
     /// Address of the S3 service.
     pub endpoint: String,
     /// Bucket name.
     pub bucket: String,
-    /// Region name.
+    /// Region name, as signatures name it.
     pub region: String,
-    /// AWS style file with the keys.
+    /// AWS style file with the keys; empty: `~/.aws/credentials`.
     pub credentials_file: String,
+    /// The section of that file.
+    pub profile: String,
+    /// Put before keys that are read out of web addresses.
+    pub prefix: String,
+    /// Parallel requests.
+    pub requests: usize,
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            bucket: String::new(),
+            // What services without regions take, too.
+            region: "us-east-1".into(),
+            credentials_file: String::new(),
+            profile: "default".into(),
+            prefix: String::new(),
+            requests: 16,
+        }
+    }
 }
 
 /// `[cache_b]`

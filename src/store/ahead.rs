@@ -11,37 +11,41 @@ use crate::store::{BLOCK, Begun, Plan};
 /// From so many missing blocks on, the end of a file is divided between two transfers.
 const DIVIDED: u64 = 16;
 
-/// Two transfers of each reader bring at most a third of the memory.
-const SHARE: u64 = 6;
+/// All transfers of a reader bring at most this part of the memory.
+const SHARE: u64 = 3;
+
+/// Transfers that one reader has at most, where a service allows many: beyond that the line is mostly full.
+const TRANSFERS: u64 = 8;
 
 /// Blocks that are brought into the page cache at once, and are there ahead of a run.
 const PAGED: u64 = 64;
 
 impl Object {
     /// Where a transfer for `plan` ends that begins at `from`: within this reader's share of the memory, and
-    /// at the middle of what is left of the file if another transfer may bring the other half meanwhile.
+    /// where others may go on meanwhile: in the middle of what is left of the file if there are two.
     pub(super) fn fetch_end(&self, from: u64, plan: &Plan, length: u64) -> u64 {
         let end = length.div_ceil(BLOCK);
         let (share, left) = (self.share(), end.saturating_sub(from));
         let (running, slots) = self.remote.fetch.slots();
         let alone = running + 1 >= slots;
         match plan.runs_on && !self.streams() {
-            true if alone => end.min(from + 2 * share),
+            true if alone => end.min(from + self.transfers() * share),
             // The other one begins later where it is not known yet whether there are parts.
             true if left >= DIVIDED && self.remote.fetch.ranges().is_none() => {
                 from + (left * 9 / 16).min(2 * share)
             }
-            true if left >= DIVIDED => from + left.div_ceil(2).min(share),
+            true if left >= DIVIDED => from + self.part(left).min(share),
             true => end,
             false => plan.fetch.end.min(from + share).max(from + 1).min(end),
         }
     }
 
-    /// The blocks that one transfer brings of a file that is wanted whole: a half, if it is not too large.
+    /// The blocks that one transfer brings of a file that is wanted whole: with two of them a half, if it is not too
+    /// large.
     pub(super) fn segment(&self, block: u64, length: u64) -> Range<u64> {
         let end = length.div_ceil(BLOCK);
         let most = self.share() * 3 / 2;
-        let size = most.min(end.div_ceil(2)).max(1);
+        let size = most.min(end.div_ceil(self.transfers())).max(1);
         let start = block / size * size;
         start..(start + size).min(end)
     }
@@ -53,14 +57,15 @@ impl Object {
         let window = if plan.runs_on && plan.ahead > 0 { share } else { plan.ahead.min(share) };
         // Most hits end here: most of the window is still asked for, or no slot is free.
         let asked = plan.frontier.asked.load(Ordering::Acquire);
-        let covered = read.end + window + window / 2 <= asked && asked <= read.end + 4 * window;
+        let reach = window * self.transfers();
+        let covered = read.end + reach - window / 2 <= asked && asked <= read.end + 2 * reach;
         if window == 0 || covered || !self.may_read_ahead() {
             return;
         }
-        let from = if (read.end..=read.end + 2 * window).contains(&asked) { asked } else { read.end };
-        let horizon = if plan.whole { 0..u64::MAX } else { from..read.end + 2 * window };
+        let from = if (read.end..=read.end + reach).contains(&asked) { asked } else { read.end };
+        let horizon = if plan.whole { 0..u64::MAX } else { from..read.end + reach };
         let Some(start) = self.first_gap(horizon) else {
-            plan.frontier.asked.store(read.end + 2 * window, Ordering::Release);
+            plan.frontier.asked.store(read.end + reach, Ordering::Release);
             return;
         };
         // Outside the lock: a slot may be a lock file.
@@ -72,7 +77,7 @@ impl Object {
         if doubtful || state.awaited.contains_key(&start) || start >= end {
             return;
         }
-        let run = self.missing(&state, start..(start + window).min(end));
+        let run = self.missing(&state, start..(start + window.min(self.part(end))).min(end));
         plan.frontier.asked.store(run.end, Ordering::Release);
         self.launch(&mut state, run, Some(slot), Want::Bytes);
     }
@@ -132,7 +137,18 @@ impl Object {
     /// Blocks that one reader may have on their way in one transfer.
     fn share(&self) -> u64 {
         let active = self.shared.active.load(Ordering::Acquire).max(1) as u64;
-        (self.shared.memory.capacity() / SHARE / active / BLOCK).max(1)
+        (self.shared.memory.capacity() / SHARE / self.transfers() / active / BLOCK).max(1)
+    }
+
+    /// What each transfer brings of so many blocks when they are divided.
+    fn part(&self, blocks: u64) -> u64 {
+        blocks.div_ceil(self.transfers()).max(DIVIDED / 2)
+    }
+
+    /// How many transfers one reader may have: both where there are two, half of them where there are many.
+    fn transfers(&self) -> u64 {
+        let slots = self.remote.fetch.slots().1 as u64;
+        (slots / 2).clamp(2, TRANSFERS)
     }
 
     /// A server that may give no parts is not asked for two at once: each would be the whole file.

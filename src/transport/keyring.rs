@@ -8,14 +8,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use reqwest::header::HeaderValue;
+use reqwest::Method;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use zeroize::Zeroizing;
 
 use super::origin::{Origin, Scope};
+use super::signature::S3Keys;
+use crate::error::Result;
 
-/// What goes into the `Authorization` header.
+/// What proves to a service who we are.
 #[derive(Clone)]
 pub enum Authorization {
     /// An access token (Cache-A, protocol.md 3.4).
@@ -27,15 +30,21 @@ pub enum Authorization {
         /// The password or token.
         password: SecretString,
     },
+    /// Keys that requests are signed with (S3).
+    Signed(Box<S3Keys>),
 }
 
 impl Authorization {
-    /// The header's value, marked so that nothing prints it and HTTP/2 does not index it.
+    /// What goes with a request, marked so that nothing prints it and HTTP/2 does not index it.
     ///
     /// A secret with a control character in it cannot be sent; it becomes an empty value, which the
     /// service refuses.
-    pub(super) fn header(&self) -> HeaderValue {
+    ///
+    /// # Errors
+    /// `Configuration` for keys that nothing can be signed with.
+    pub(super) fn headers(&self, method: &Method, url: &Url) -> Result<HeaderMap> {
         let text = match self {
+            Self::Signed(keys) => return keys.headers(method, url),
             Self::Bearer(token) => Zeroizing::new(format!("Bearer {}", token.expose_secret())),
             Self::Basic { user, password } => {
                 let pair = Zeroizing::new(format!("{user}:{}", password.expose_secret()));
@@ -44,7 +53,7 @@ impl Authorization {
         };
         let mut value = HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
         value.set_sensitive(true);
-        value
+        Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
     }
 }
 
@@ -53,6 +62,7 @@ impl fmt::Debug for Authorization {
         match self {
             Self::Bearer(_) => f.write_str("Bearer [REDACTED]"),
             Self::Basic { user, .. } => write!(f, "Basic {user}:[REDACTED]"),
+            Self::Signed(keys) => keys.fmt(f),
         }
     }
 }
@@ -227,7 +237,7 @@ mod tests {
         let keyring = Keyring::new();
         let secret = Authorization::Basic { user: "anonymous".into(), password: "canary".into() };
         keyring.set(&Scope::below(&url("https://h/")).unwrap(), secret.clone());
-        let header = secret.header();
+        let header = secret.headers(&Method::GET, &url("https://h/")).unwrap().remove(AUTHORIZATION).unwrap();
         let printed = format!("{keyring:?} {secret:?} {header:?} {:?}", bearer("canary"));
         assert!(!printed.contains("canary") && !printed.contains("Y2FuYXJ5"), "{printed}");
         assert!(header.is_sensitive());

@@ -65,6 +65,8 @@ else
     PYTHON=$VENV/bin/python PYTHONPATH=
 fi
 stand_in() { "$PYTHON" "$WORK/clients/stand_in.py" "$@"; }
+free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+independent() { as "$1" "$PYTHON" "$WORK/clients/independent.py" "${@:2}"; }
 
 # as WHO COMMAND...: with a clean environment and a time limit.
 as() {

@@ -60,6 +60,8 @@ def write_item(collection, number, product, www, asset_url, expected):
         asset = {"href": f"{asset_url}/{place}", "type": TYPES[pathlib.Path(path).suffix], "roles": ["data"]}
         if with_size:
             asset["file:size"] = size
+        if key == "B08":
+            asset["alternate"] = {"s3": {"href": f"s3://products/exact/assets/{collection}/{name}/{path}"}}
         assets[key] = asset
         listed[key] = {"path": path, "size": size, "sha256": hashlib.sha256(content).hexdigest()}
     expected[collection][name] = {"datetime": f"{time:%Y-%m-%dT%H:%M:%SZ}", "file_size": with_size, "assets": listed}

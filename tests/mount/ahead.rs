@@ -69,6 +69,24 @@ fn mount_a_look_fetches_little_of_a_file() {
     drop(file);
 }
 
+/// 12.1: where a service allows many, one reader has several, each with its part of the file.
+#[test]
+fn mount_one_reader_uses_many_slots() {
+    let mut setup = Setup::synthetic(4);
+    setup.cache_a = "downloads = 16".into();
+    let bench = setup.bench();
+    bench.emulator.change(|behaviour| behaviour.download.parallel = 16);
+    let mount = bench.mount();
+    let sample = bench.computed(&mount, "_B02_10m.jp2");
+    bench.fault("/stac/download* -> drip rate=10M");
+    assert_same(&read(&sample.path).unwrap(), &bench.expect(&sample), "the file");
+    let journal = bench.emulator.journal();
+    assert!(journal.peak(Endpoint::Download) > 3, "{} at once", journal.peak(Endpoint::Download));
+    assert!(bench.downloads() <= 40, "{} requests for {} bytes", bench.downloads(), sample.size);
+    assert!(bytes(&bench) <= sample.size * 102 / 100, "{} of {}", bytes(&bench), sample.size);
+    mount.settles();
+}
+
 /// 12.2: a jump fetches one block of 64 KiB: 16 bytes for each that is read.
 #[test]
 fn mount_a_jump_fetches_little() {

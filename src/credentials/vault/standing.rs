@@ -43,6 +43,13 @@ impl Vault {
         if let Some(problem) = self.source_problem(root) {
             return problem.message().to_owned();
         }
+        if let Kind::S3(file) = &root.kind {
+            return format!(
+                "put keys that it knows into {}, profile [{}]",
+                file.path.display(),
+                file.profile
+            );
+        }
         let host = name_in_netrc(root);
         let netrc = settings.netrc.as_ref().map(|path| match netrc::find(&self.netrc, host) {
             Some(entry) => format!("renew the entry for {host} in {} (line {})", path.display(), entry.line),
@@ -93,6 +100,9 @@ impl Vault {
 
     /// Why a file that could hold the secret of `root` is not used.
     fn source_problem(&self, root: &RootCredential) -> Option<&Error> {
+        if let Kind::S3(_) = root.kind {
+            return self.s3_problem.as_ref();
+        }
         let file = matches!(root.kind, Kind::CacheAToken | Kind::CacheBOfflineToken { .. });
         let netrc = !matches!(root.kind, Kind::CacheAToken | Kind::None);
         let file = self.file_problem.as_ref().filter(|_| file);

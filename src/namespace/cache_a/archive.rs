@@ -11,11 +11,12 @@ use url::Url;
 
 use super::listings::{Listings, is_passing};
 use super::products::place_of;
+use crate::backend::s3::Objects;
 use crate::catalog::expression::Expression;
 use crate::catalog::identifier::{Bucket, Mission};
 use crate::catalog::shelf::Shelf;
 use crate::catalog::stac::client::Client;
-use crate::catalog::stac::{Collection, Extent, Item, Query};
+use crate::catalog::stac::{Asset, Collection, Extent, Item, Query};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::namespace::static_tree::StaticDirectory;
@@ -32,6 +33,8 @@ pub struct Options {
     pub root: Url,
     /// The download address that takes `?filename=`, if it is not the one in the assets' addresses.
     pub download: Option<Url>,
+    /// Where files are read from by key, if not at the assets' addresses.
+    pub objects: Option<Objects>,
     /// Collections to show; empty: all.
     pub collections: Vec<String>,
     /// What all that is shown has to meet.
@@ -254,8 +257,7 @@ impl Archive {
     /// The lengths of an item's files that it does not tell and that were learnt before, by their addresses.
     pub(super) async fn lengths(&self, item: &Item) -> Lengths {
         let unknown = item.assets.iter().filter(|asset| asset.size.is_none());
-        let ids: Vec<ObjectId> =
-            unknown.filter_map(|asset| Some(self.remote(&asset.href, None)?.id)).collect();
+        let ids: Vec<ObjectId> = unknown.filter_map(|asset| Some(self.remote(asset)?.id)).collect();
         let names: Vec<&str> = ids.iter().map(ObjectId::as_str).collect();
         let lengths = match names.is_empty() {
             true => Vec::new(),
@@ -264,16 +266,21 @@ impl Archive {
         ids.iter().zip(lengths).filter_map(|(id, length)| Some((id.clone(), length?))).collect()
     }
 
-    /// The file at an asset's address. What follows `?filename=` stays as the catalogue wrote it
+    /// The file of an asset, by its key or at its address. What follows `?filename=` stays as the catalogue wrote it
     /// (protocol.md 3.4); only the address before it may be replaced by configuration.
-    pub(super) fn remote(&self, href: &str, length: Option<u64>) -> Option<Remote> {
-        let url = match (&self.options.download, href.split_once("?filename=")) {
-            (Some(download), Some((_, path))) => Url::parse(&format!("{download}?filename={path}")).ok()?,
+    pub(super) fn remote(&self, asset: &Asset) -> Option<Remote> {
+        let href = asset.href.as_str();
+        let others = asset.alternates.iter().map(|other| other.href.as_str());
+        let url = match (&self.options.objects, &self.options.download, href.split_once("?filename=")) {
+            (Some(objects), ..) => objects.object([href].into_iter().chain(others))?,
+            (_, Some(download), Some((_, path))) => {
+                Url::parse(&format!("{download}?filename={path}")).ok()?
+            }
             _ => Url::parse(href).ok()?,
         };
         let id = ObjectId::new(self.options.fetch.service(), &public_address(&url));
         let access = Access::Parts(Format::of(url.query().unwrap_or(url.path())));
-        Some(Remote { id, url, length, updated: None, access, fetch: self.options.fetch.clone() })
+        Some(Remote { id, url, length: asset.size, updated: None, access, fetch: self.options.fetch.clone() })
     }
 }
 

@@ -52,9 +52,35 @@ impl BucketDirectory {
         Ok(Node::directory(directory))
     }
 
+    /// The first level of a day whose products were found: its buckets.
+    pub(super) fn all(scope: &Scope, products: Arc<Products>) -> Listing {
+        Self { scope: scope.clone(), products, path: Vec::new() }.entries()
+    }
+
     /// The product that answers to a file name; the name may be one of another bucket of the day.
     fn here(&self, name: &str) -> Option<&ItemRecord> {
         self.products.named(name).filter(|record| place_of(record) == self.path)
+    }
+
+    fn deeper(&self, name: &str) -> Node {
+        let path = self.path.iter().cloned().chain([name.to_owned()]).collect();
+        Node::directory(Self { scope: self.scope.clone(), products: Arc::clone(&self.products), path })
+    }
+
+    fn entries(&self) -> Listing {
+        let level = self.level();
+        let deeper = level.deeper.into_iter().map(|name| Entry::of(name, self.deeper(name)));
+        let map = (!level.products.is_empty()).then(|| Entry::named(footprints::NAME, Kind::File));
+        let products = level.products.into_iter().flat_map(|record| {
+            let name = encode(&record.name());
+            let item = Entry::named(format!("{name}{ITEM_SUFFIX}"), Kind::File);
+            let product = match product::folder(&self.scope.archive, &self.scope.collection, record) {
+                Some(folder) => Entry::of(name, folder),
+                None => Entry::named(name, Kind::File),
+            };
+            [product, item]
+        });
+        Listing::of(deeper.chain(products).chain(map).collect())
     }
 
     fn level(&self) -> Level<'_> {
@@ -87,9 +113,7 @@ impl Directory for BucketDirectory {
         Box::pin(async move {
             let level = self.level();
             if level.deeper.contains(name) {
-                let path = self.path.iter().cloned().chain([name.to_owned()]).collect();
-                let (scope, products) = (self.scope.clone(), Arc::clone(&self.products));
-                return Ok(Node::directory(Self { scope, products, path }));
+                return Ok(self.deeper(name));
             }
             if name == footprints::NAME && !level.products.is_empty() {
                 let shown = level.products.iter().map(|record| (*record).clone()).collect();
@@ -106,23 +130,16 @@ impl Directory for BucketDirectory {
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
-        Box::pin(async {
-            let level = self.level();
-            let deeper = level.deeper.into_iter().map(|name| Entry::named(name, Kind::Directory));
-            let map = (!level.products.is_empty()).then(|| Entry::named(footprints::NAME, Kind::File));
-            let products = level.products.into_iter().flat_map(|record| {
-                let name = encode(&record.name());
-                let item = Entry::named(format!("{name}{ITEM_SUFFIX}"), Kind::File);
-                let product = match product::folder(&self.scope.archive, &self.scope.collection, record) {
-                    Some(folder) => Entry::of(name, folder),
-                    None => Entry::named(name, Kind::File),
-                };
-                [product, item]
-            });
-            Ok(Listing::of(deeper.chain(products).chain(map).collect()))
-        })
+        Box::pin(async { Ok(self.entries()) })
     }
 
+    fn list_at_hand(&self) -> Option<Listing> {
+        Some(self.entries())
+    }
+
+    fn edition(&self) -> Option<u64> {
+        Some(self.products.number)
+    }
     fn holds_for(&self) -> Option<Duration> {
         // Nothing here changes before the listing does; then the level above gives another directory.
         Some(self.products.age.keep).filter(|keep| *keep < LONG)

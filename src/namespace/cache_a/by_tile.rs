@@ -13,7 +13,7 @@ use crate::catalog::identifier::{BucketName, Mission};
 use crate::catalog::mgrs::{Tile, bands, squares, zones};
 use crate::catalog::parse_bucket_name;
 use crate::error::{ErrorKind, Result, fail};
-use crate::namespace::{Directory, Entry, Kind, Listing, Node};
+use crate::namespace::{Directory, Entry, FIXED, Kind, Listing, Node};
 
 /// The first level.
 pub(super) struct ByTile {
@@ -138,8 +138,8 @@ impl Directory for Squares {
         })
     }
 
-    fn is_fixed(&self) -> bool {
-        true
+    fn edition(&self) -> Option<u64> {
+        Some(FIXED)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One day: only buckets that hold products.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::civil::Date;
@@ -9,7 +9,10 @@ use super::bucket::BucketDirectory;
 use super::scope::Scope;
 use super::span::Span;
 use crate::error::Result;
-use crate::namespace::{Directory, Entry, Kind, Listing, Node};
+use crate::namespace::{Directory, Listing, Node};
+
+/// How long the kernel believes a name of a known day, at most: then it asks again, which costs no request.
+const AGAIN: Duration = Duration::from_secs(600);
 
 /// A day, by its buckets.
 pub(super) struct DayDirectory {
@@ -34,13 +37,13 @@ impl Directory for DayDirectory {
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
             let products = self.scope.products(Span::day(self.date)).await?;
-            let firsts = products.places.keys().filter_map(|levels| levels.first());
-            let names: BTreeSet<&str> = firsts.map(String::as_str).collect();
-            Ok(Listing::of(names.into_iter().map(|name| Entry::named(name, Kind::Directory)).collect()))
+            Ok(BucketDirectory::all(&self.scope, products))
         })
     }
 
-    fn holds_for(&self) -> Option<std::time::Duration> {
-        Some(std::time::Duration::from_secs(60))
+    /// As long as the listing that its names come from; a minute where they were asked for one by one.
+    fn holds_for(&self) -> Option<Duration> {
+        let listed = self.scope.in_memory(Span::day(self.date));
+        Some(listed.map_or(Duration::from_secs(60), |products| products.age.left().min(AGAIN)))
     }
 }

@@ -140,7 +140,7 @@ impl Directory for ProductDirectory {
 }
 
 fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -> Option<Node> {
-    let mut remote = archive.remote(&asset.href, asset.size)?;
+    let mut remote = archive.remote(asset)?;
     remote.updated = item.updated.clone();
     remote.length = remote.length.or_else(|| lengths.get(&remote.id).copied());
     // A query may be a signature that opens the file for everybody; `filename` is the path (protocol.md 3.4).

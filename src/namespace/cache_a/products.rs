@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use super::product::names_of;
 use super::span::Span;
 use crate::catalog::bucket;
 use crate::catalog::stac::ItemRecord;
+use crate::namespace::FIXED;
 use crate::namespace::name::encode;
 
 /// What a record costs, about, without its id and outline, its place and names included.
@@ -33,7 +35,12 @@ pub(super) struct Age {
 
 impl Age {
     pub(super) fn is_fresh(&self) -> bool {
-        self.fetched.elapsed() < self.keep
+        !self.left().is_zero()
+    }
+
+    /// How long it still holds.
+    pub(super) fn left(&self) -> Duration {
+        self.keep.saturating_sub(self.fetched.elapsed())
     }
 }
 
@@ -48,7 +55,12 @@ pub(super) struct Products {
     names: HashMap<u64, u32>,
     hasher: RandomState,
     pub(super) age: Age,
+    /// No other listing of this mount has the same.
+    pub(super) number: u64,
 }
+
+/// Numbers of listings; 0 is for what never changes.
+static NUMBERS: AtomicU64 = AtomicU64::new(FIXED + 1);
 
 impl Products {
     pub(super) fn new(mut records: Vec<ItemRecord>, age: Age) -> Self {
@@ -64,7 +76,8 @@ impl Products {
             }
         }
         names.shrink_to_fit();
-        Self { records, places, names, hasher, age }
+        let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
+        Self { records, places, names, hasher, age, number }
     }
 
     /// The product that answers to a file name.

@@ -11,7 +11,7 @@ use crate::catalog::limits::LISTED_CHUNKS;
 use crate::catalog::zarr::{Array, Level, Place};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_b::group::GroupDirectory;
-use crate::namespace::{Attributes, Directory, Entry, Kind, Listing, Node};
+use crate::namespace::{Attributes, Directory, Entry, FIXED, Kind, Listing, Node};
 
 /// How long an absent chunk stays absent without asking again: chunks never change once written.
 const ABSENT: Duration = Duration::from_secs(3600);
@@ -104,8 +104,8 @@ impl Directory for ArrayDirectory {
         ABSENT
     }
 
-    fn is_fixed(&self) -> bool {
-        true
+    fn edition(&self) -> Option<u64> {
+        Some(FIXED)
     }
 
     fn attributes(&self) -> Attributes {

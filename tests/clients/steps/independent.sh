@@ -1,8 +1,6 @@
 # Servers that are not ours (tests/independent): complete listings, equal bytes, two downloads at once.
 # shellcheck shell=bash
 
-free_port() { "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-independent() { as "$1" "$PYTHON" "$WORK/clients/independent.py" "${@:2}"; }
 independent_two() {
     local said
     said=$("$PYTHON" "$root/tests/independent/parallel.py" "$LOG") || return

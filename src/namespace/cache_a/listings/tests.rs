@@ -58,7 +58,7 @@ impl Service {
         let slots = Arc::new(UserSlots::local(2, 60 * SECOND));
         let fetch = Fetch::new(backend, slots, credentials, keyring);
         let (download, collections, restriction) = (None, Vec::new(), Expression::default());
-        Archive::new(Options { root, download, collections, restriction, fetch, shelf })
+        Archive::new(Options { root, download, objects: None, collections, restriction, fetch, shelf })
     }
 
     fn searches(&self) -> usize {
