@@ -99,6 +99,10 @@ impl Directory for ByTile {
             Ok(named(firsts.into_iter().cloned()))
         })
     }
+
+    fn is_vast(&self) -> bool {
+        true
+    }
 }
 
 impl Squares {
@@ -139,6 +143,10 @@ impl Directory for Squares {
     }
 
     fn is_fixed(&self) -> bool {
+        true
+    }
+
+    fn is_vast(&self) -> bool {
         true
     }
 }
