@@ -4,6 +4,7 @@ mod report;
 mod screen;
 mod where_from;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -150,18 +151,18 @@ impl Session<'_> {
         }
         for service in &self.services {
             let rate = rate(&self.built.shelf, service).await;
-            println!("{}", report::planned(service, &rate));
+            say(&report::planned(service, &rate));
         }
         let metadata = documents.len() as u64 + held;
         if metadata > 0 {
-            println!("{metadata} files of metadata, which are kept with the listings");
+            say(&format!("{metadata} files of metadata, which are kept with the listings"));
         }
         let fits = self.fits(room);
         if dry {
             if let Some(disk) = store.disk() {
-                println!("the cache takes {}, and holds {} now", bytes(disk.limit), bytes(disk.bytes));
+                say(&format!("the cache takes {}, and holds {} now", bytes(disk.limit), bytes(disk.bytes)));
             }
-            println!("nothing was downloaded");
+            say("nothing was downloaded");
             fits?;
             return Ok(u8::from(unseen > 0));
         }
@@ -225,7 +226,7 @@ impl Session<'_> {
         }
         let noun = report::noun(&self.services);
         if self.progress.done() > 0 {
-            println!("{}", report::fetched(&self.progress, noun, took));
+            say(&report::fetched(&self.progress, noun, took));
         }
         for (service, error) in self.progress.stopped.lock().iter() {
             eprintln!("dcmsfs: stopped asking {service}: {}", plain(&error.to_string()));
@@ -272,6 +273,11 @@ impl Session<'_> {
             self.progress.done()
         );
     }
+}
+
+/// To standard output; that nobody reads it any more (`| head`) is no reason to end.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn document((path, item): &(String, Item)) -> Option<(String, Load)> {

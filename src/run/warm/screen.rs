@@ -48,7 +48,7 @@ impl Screen {
     pub(super) fn looking(&self, path: &str) {
         let mut looking = self.looking.lock();
         let bar = looking.get_or_insert_with(|| {
-            self.bars.add(ProgressBar::new_spinner().with_style(style("{spinner} looking at {msg}")))
+            self.bars.add(ProgressBar::new_spinner().with_style(style("{spinner} looking at {wide_msg}")))
         });
         bar.set_message(end_of(path));
         bar.tick();
@@ -140,8 +140,8 @@ impl Screen {
         }
         *running += 1;
         let look = match length {
-            Some(_) => "  {bar:20} {bytes:>10} of {total_bytes:<10} {msg}",
-            None => "  {spinner} {bytes:>10} {msg}",
+            Some(_) => "  {bar:20} {bytes:>10} of {total_bytes:<10} {wide_msg}",
+            None => "  {spinner} {bytes:>10} {wide_msg}",
         };
         let bar = ProgressBar::new(length.unwrap_or(0)).with_style(style(look)).with_message(end_of(path));
         Some(Own(self.bars.add(bar), std::sync::Arc::clone(&self.running)))
