@@ -18,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
     dcmsfs login                           once: DestinE user name and password\n  \
     mkdir -p ~/destine && dcmsfs ~/destine\n  \
     ls ~/destine/cache-a/SENTINEL-2/by-date/2024/09/24\n  \
+    dcmsfs warm 'cache-a/SENTINEL-2/by-date/2024/09/24/T32TQM/**/*_B04_10m.jp2'\n  \
     dcmsfs status                          what is mounted, who is logged in, what is being fetched\n  \
     dcmsfs unmount ~/destine")]
 pub struct Cli {
@@ -94,6 +95,8 @@ pub enum Command {
     Logout(LogoutArgs),
     /// Show what is mounted, who is logged in, and what is being fetched
     Status(StatusArgs),
+    /// Fetch files into the cache on disk before they are needed; works with and without a mount
+    Warm(WarmArgs),
     /// Unmount
     Unmount(UnmountArgs),
     /// Look at the cache on disk, check it, or clear it; mounts may go on meanwhile
@@ -146,6 +149,27 @@ pub struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Which settings to read.
+    #[command(flatten)]
+    pub configuration: ConfigurationArgs,
+}
+
+/// Options of `warm`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Quote patterns, so that the shell does not list directories for them. Examples:\n  \
+    dcmsfs warm 'cache-a/SENTINEL-2/by-date/2024/09/24/T32TQM/*.SAFE/**/*_B0[48]_10m.jp2'\n  \
+    dcmsfs warm 'cache-a/SENTINEL-2/search/cloud<20,bbox=6:45:8:47,date=2024-06/**/*_TCI_60m.jp2'\n  \
+    dcmsfs warm --dry-run 'cache-b/era5/STORE.zarr/t2m[0:48,:,:]'\n\n\
+    What is in the cache already is not fetched again: after Ctrl-C or an error the same command goes on.")]
+pub struct WarmArgs {
+    /// What to fetch: paths as in the tree, with or without the directory of a mount before them. * ? [a-z] stand for
+    /// parts of one name, ** for any directories. A directory means all files below it; `[0:48,:,:]` behind an array
+    /// means the chunks of that part
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<String>,
+    /// Say what would be fetched, how many bytes that is and how long it takes, and fetch nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     /// Which settings to read.
     #[command(flatten)]
     pub configuration: ConfigurationArgs,

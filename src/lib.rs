@@ -19,3 +19,4 @@ pub mod settings;
 pub mod store;
 pub mod sys;
 pub mod transport;
+pub mod warm;

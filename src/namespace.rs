@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
+use crate::catalog::zarr::Selection;
 use crate::error::Result;
 use crate::store::Remote;
 
@@ -66,6 +67,17 @@ pub trait Directory: Send + Sync {
     /// Whether it is a product: who copies one of its files after another copies all of them.
     fn is_product(&self) -> bool {
         false
+    }
+
+    /// Whether all that is below it is a walk through a whole archive: years of all the world.
+    fn is_vast(&self) -> bool {
+        false
+    }
+
+    /// The chunks that hold a part of the array that it is; `None` when it is none.
+    fn chunks(&self, part: &Selection) -> Option<Result<Chunks>> {
+        let _ = part;
+        None
     }
 
     /// Its times, as far as known.
@@ -212,6 +224,23 @@ impl Entry {
         Self { name: name.into(), kind: node.kind(), node: Some(node) }
     }
 }
+
+/// Chunks of an array, made one at a time. Clones share them.
+#[derive(Clone)]
+pub struct Chunks {
+    /// How many there are.
+    pub count: u64,
+    /// Bytes of one: exactly if they are not compressed, else what its values take without compression; `None` where
+    /// the metadata does not tell.
+    pub bytes: Option<u64>,
+    /// Whether that is exact.
+    pub exact: bool,
+    /// The key of the chunk with a number, and where it is.
+    pub make: MakeChunk,
+}
+
+/// Makes a chunk from its number: its key below the array, and where it is.
+pub type MakeChunk = Arc<dyn Fn(u64) -> Option<(String, Remote)> + Send + Sync>;
 
 /// A snapshot of a directory's names. The names of `generated` come from arithmetic, one at a time, so that
 /// half a million of them take no memory.

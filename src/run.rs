@@ -16,6 +16,7 @@ mod status_report;
 mod terminal;
 mod tree;
 mod unmount;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ use crate::error::Result;
 pub fn run(cli: Cli) -> ExitCode {
     given::take();
     let done = match cli.command {
+        Some(Command::Warm(args)) => return finished(warm::run(&args)),
         None => mount::run(&cli.mount),
         Some(Command::Login(args)) => login::run(&args),
         Some(Command::Logout(args)) => logout::run(&args),
@@ -35,8 +37,12 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Cache(args)) => cache::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
     };
+    finished(done.map(|()| ExitCode::SUCCESS))
+}
+
+fn finished(done: Result<ExitCode>) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("dcmsfs: {error}");
             ExitCode::FAILURE

@@ -9,6 +9,7 @@
 
 mod ahead;
 mod board;
+mod bring;
 mod claim;
 mod compare;
 pub mod disk;
@@ -34,6 +35,7 @@ use url::Url;
 use crate::error::{Error, Result};
 use crate::fetch::Fetch;
 use crate::object::{ByteRange, ObjectId};
+pub use crate::store::bring::Lanes;
 use crate::store::disk::{Disk, Usage};
 use crate::store::memory::Memory;
 pub use crate::store::object::Object;
@@ -161,7 +163,12 @@ impl Store {
     pub fn object(&self, remote: &Remote) -> Arc<Object> {
         let mut objects = self.0.objects.lock();
         let (length, stored) = match objects.get(&remote.id) {
-            Some(object) if !object.is_stale() && !object.is_outdated(remote) => return Arc::clone(object),
+            Some(object) if !object.is_stale() && !object.is_outdated(remote) => {
+                let object = Arc::clone(object);
+                drop(objects);
+                object.look_at_disk();
+                return object;
+            }
             Some(stale) => (stale.told_length().or(remote.length), None),
             None => (remote.length, self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id))),
         };
@@ -238,6 +245,20 @@ impl Store {
             None => self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id)),
         };
         entry.map_or((0, false), |entry| (entry.stored(), entry.is_complete()))
+    }
+
+    /// Whether all of `remote` is on disk; then it counts as used now, so that it goes last.
+    pub fn is_stored(&self, remote: &Remote) -> bool {
+        let object = self.0.objects.lock().peek(&remote.id).cloned();
+        let entry = match object {
+            Some(object) => object.entry().cloned(),
+            None => self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id)),
+        };
+        let entry = entry.filter(|entry| entry.is_complete());
+        entry.is_some_and(|entry| {
+            entry.touch();
+            true
+        })
     }
 
     /// Bytes that may be fetched ahead of a reader who is not seen to wait for them.

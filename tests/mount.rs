@@ -31,5 +31,6 @@ mod mount {
     mod tokens;
     mod tree;
     mod views;
+    mod warm;
     mod zarr;
 }

@@ -10,9 +10,11 @@ pub mod data_type;
 pub mod grid;
 mod layout;
 pub mod node;
+mod selection;
 pub mod store;
 
 pub use array::{Array, Version};
 pub use grid::{ChunkGrid, KeyEncoding, Level, Place, Separator};
 pub use node::{Group, Node};
+pub use selection::{Picked, Selection};
 pub use store::{Problem, Store};

@@ -5,6 +5,8 @@
 //! and a locked file in a directory that all processes of the user share. The kernel drops the lock of a
 //! process that dies, so a crash never leaks a slot.
 
+mod turn;
+
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,14 +19,18 @@ use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, ErrorKind, Result, fail};
+use crate::fetch::slots::turn::Turn;
 
 /// How long the service is asked for less after it said that there was too much (contract.md 4.2).
 const NARROWED: Duration = Duration::from_secs(60);
 /// Pauses between looks at the lock files of other processes: first, and longest.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(250));
+
+/// How long the turn of another process is waited for: it may have been stopped.
+const TURN: Duration = Duration::from_secs(10);
 
 /// Where slots come from: this process, or all processes of the user; later all machines.
 pub trait Slots: Send + Sync {
@@ -88,18 +94,21 @@ pub struct Queue {
     bell: Notify,
     /// Rung when a slot was given back, or a guess turned into what somebody waits for.
     freed: Notify,
+    /// Those of other processes, where slots are shared with them.
+    others: Option<Turn>,
 }
 
 impl Queue {
     /// Whether somebody waits for whom nobody has given way yet.
     pub fn is_wanted(&self) -> bool {
-        !self.waiting.lock().is_empty()
+        !self.waiting.lock().is_empty() || self.others.as_ref().is_some_and(Turn::is_wanted)
     }
 
     /// Takes it on to give way to the first who waits; `false` when nobody waits any more. The slot must
     /// then be dropped.
     pub fn give_way(&self) -> bool {
-        self.waiting.lock().pop_front().is_some()
+        let own = self.waiting.lock().pop_front();
+        own.is_some() || self.others.as_ref().is_some_and(Turn::give_way)
     }
 
     /// Resolves when somebody begins to wait.
@@ -211,7 +220,8 @@ impl UserSlots {
                 format!("cannot make the directory of download slots {}: {error}", directory.display()),
             )
         })?;
-        Ok(Self { directory: Some(directory), ..Self::local(count, queue_limit) })
+        let queue = Arc::new(Queue { others: Some(Turn::new(&directory)), ..Queue::default() });
+        Ok(Self { queue, directory: Some(directory), ..Self::local(count, queue_limit) })
     }
 
     fn slot(
@@ -273,15 +283,20 @@ impl Slots for UserSlots {
                     permit
                 }
             };
-            let mut pause = LOOK.0;
+            let (mut pause, mut turn, began) = (LOOK.0, None, Instant::now());
             loop {
-                let lock = match self.lock() {
+                if let (None, Some(others)) = (&turn, &self.queue.others) {
+                    turn = others.take();
+                }
+                let mine = turn.is_some() || self.queue.others.is_none() || began.elapsed() >= TURN;
+                let lock = match if mine { self.lock() } else { Locked::AllTaken } {
                     Locked::Here(file) => Some(file),
                     Locked::Unshared => None,
                     Locked::AllTaken => {
                         // The permit stays: whoever gives way here frees a lock file.
                         waits.get_or_insert_with(|| self.queue.enter());
-                        sleep(pause).await;
+                        // Whose turn it is looks often: a slot is idle until it is seen.
+                        sleep(if turn.is_some() { LOOK.0 } else { pause }).await;
                         pause = (pause * 2).min(LOOK.1);
                         continue;
                     }
@@ -307,6 +322,9 @@ impl Slots for UserSlots {
             return None;
         }
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        if self.queue.others.as_ref().is_some_and(Turn::is_taken) {
+            return None;
+        }
         let lock = match self.lock() {
             Locked::Here(file) => Some(file),
             Locked::Unshared => None,
@@ -382,6 +400,40 @@ mod tests {
         assert!(timeout(Duration::from_secs(2), there.acquire()).await.is_err());
         drop(one);
         there.acquire().await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_in_another_process_comes_next() {
+        let directory = tempfile::tempdir().unwrap();
+        let process = || UserSlots::shared(1, directory.path().join("slots"), LONG).unwrap();
+        let (here, there) = (process(), process());
+        for _ in 0..3 {
+            let held = here.acquire().await.unwrap();
+            assert!(!held.queue().is_wanted());
+            let mut waiting = Box::pin(there.acquire());
+            assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err());
+            let queue = held.queue();
+            assert!(queue.is_wanted() && queue.give_way() && !queue.give_way());
+            drop(held);
+            assert!(here.spare().is_none());
+            // Wanted again at once, and looked for first.
+            tokio::select! {
+                biased;
+                _ = here.acquire() => panic!("the one that had it has it again"),
+                slot = &mut waiting => drop(slot.unwrap()),
+            }
+            drop(waiting);
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_was_stopped_in_its_turn_is_passed_by() {
+        let directory = tempfile::tempdir().unwrap();
+        let slots = UserSlots::shared(1, directory.path().to_owned(), LONG).unwrap();
+        let _stopped = Turn::new(directory.path()).take().unwrap();
+        assert!(timeout(TURN / 2, slots.acquire()).await.is_err());
+        timeout(TURN * 2, slots.acquire()).await.unwrap().unwrap();
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ use crate::fuse::report;
 use crate::namespace::cache_a::{self, Archive};
 use crate::namespace::cache_b::{self, Stores};
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Content, FileNode, Node, Times};
+use crate::namespace::{Content, Directory, FileNode, Node, Times};
 use crate::run::cache;
 use crate::run::places;
 use crate::run::readme;
@@ -49,7 +49,10 @@ pub(super) struct Built {
     pub(super) filesystem: Filesystem,
     /// What the mount table shows as the source.
     pub(super) source: String,
-    store: Store,
+    /// The same tree, for who walks through it without a mount.
+    pub(super) root: Arc<dyn Directory>,
+    pub(super) store: Store,
+    pub(super) shelf: Shelf,
     _credentials: Credentials,
     archives: Vec<Arc<Archive>>,
     hosts: Vec<Arc<Stores>>,
@@ -160,10 +163,11 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     nodes.insert("README.txt".into(), live(Box::new(move || readme::text(&report).into())));
 
     let ttl = parse_duration("mount.attr_ttl", &settings.mount.attr_ttl)?;
-    let filesystem = Filesystem::new(Arc::new(StaticDirectory::of(nodes)), store.clone(), ttl);
+    let root: Arc<dyn Directory> = Arc::new(StaticDirectory::of(nodes));
+    let filesystem = Filesystem::new(Arc::clone(&root), store.clone(), ttl);
     let host = plan.archives.first().map(|root| &root.url).or(plan.hosts.first().map(|root| &root.url));
     let source = format!("dcmsfs:{}", host.and_then(Url::host_str).unwrap_or_default());
-    Ok(Built { filesystem, source, store, _credentials: credentials, archives, hosts })
+    Ok(Built { filesystem, source, root, store, shelf, _credentials: credentials, archives, hosts })
 }
 
 /// The saved searches, each as a directory.

@@ -241,6 +241,11 @@ impl Disk {
         self.0.queue.is_nearly_full()
     }
 
+    /// Whether nothing waits to be written.
+    pub fn is_idle(&self) -> bool {
+        self.0.queue.is_idle()
+    }
+
     /// Waits until what was handed over is written; `false` when that takes longer than `limit`. For an orderly
     /// end, and for tests. Blocks.
     pub fn flush(&self, limit: Duration) -> bool {

@@ -224,6 +224,38 @@ impl Object {
         timeout(patience, becomes_so).await.is_ok()
     }
 
+    /// Sees what another process has stored of it meanwhile. Reads small local files.
+    pub(super) fn look_at_disk(&self) {
+        match (self.entry(), &self.shared.disk) {
+            (Some(entry), _) if entry.is_complete() => {}
+            (Some(entry), _) => entry.refresh_if_changed(),
+            (None, Some(disk)) if self.is_untouched() => {
+                if let Some(stored) = disk.find(&self.remote.id) {
+                    self.adopt(stored);
+                }
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Whether nothing was asked of its service yet.
+    fn is_untouched(&self) -> bool {
+        let state = self.state.lock();
+        state.flights == 0 && state.version == Validator::default() && state.fate.is_none()
+    }
+
+    /// Goes on with what is on disk, if it is of this version.
+    fn adopt(&self, stored: Arc<Entry>) {
+        let updated = self.remote.updated.as_deref();
+        let mut state = self.state.lock();
+        let same =
+            state.length.is_none_or(|length| length == stored.length()) && !differ(updated, stored.updated());
+        if same && state.flights == 0 && self.entry.set(Arc::clone(&stored)).is_ok() {
+            state.length = Some(stored.length());
+            state.version = stored.version().clone();
+        }
+    }
+
     /// Its place on disk, if it has one.
     pub(super) fn entry(&self) -> Option<&Arc<Entry>> {
         self.entry.get()
@@ -264,7 +296,7 @@ impl Object {
 
     /// Gives the disk what is in memory and not on disk yet: it came before its length was known, or when too
     /// much was waiting to be written.
-    fn keep_all(&self) {
+    pub(super) fn keep_all(&self) {
         let state = self.state.lock();
         let known = state.length.map(|length| (length, state.version.clone()));
         drop(state);

@@ -102,7 +102,7 @@ impl Store {
         object.stored(range).await
     }
 
-    async fn read_blocks(
+    pub(super) async fn read_blocks(
         &self,
         object: &Arc<Object>,
         blocks: &Range<u64>,

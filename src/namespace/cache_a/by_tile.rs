@@ -99,6 +99,10 @@ impl Directory for ByTile {
             Ok(named(firsts.into_iter().cloned()))
         })
     }
+
+    fn is_vast(&self) -> bool {
+        true
+    }
 }
 
 impl Squares {
@@ -140,6 +144,10 @@ impl Directory for Squares {
 
     fn edition(&self) -> Option<u64> {
         Some(FIXED)
+    }
+
+    fn is_vast(&self) -> bool {
+        true
     }
 }
 

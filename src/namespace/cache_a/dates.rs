@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jiff::civil::{Date, date};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::bucket::BucketDirectory;
 use super::day::DayDirectory;
@@ -26,6 +26,9 @@ use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 
 /// Days before this are not looked up: no Earth observation is older.
 const FIRST_YEAR: i16 = 1957;
+
+/// A search for so much time may be walked through day by day.
+const FEW: SignedDuration = SignedDuration::from_hours(62 * 24);
 
 /// A level of the date tree.
 pub(super) struct Dates {
@@ -246,6 +249,16 @@ impl Directory for Dates {
             let map = map.then(|| Entry::named(footprints::NAME, Kind::File));
             Ok(Listing::of(names.chain(map).collect()))
         })
+    }
+
+    /// Where each day is a search of its own, unless the search itself is for few days.
+    fn is_vast(&self) -> bool {
+        let few = match self.scope.expression.interval() {
+            (Some(from), Some(to)) => to.duration_since(from) <= FEW,
+            _ => false,
+        };
+        let by_day = self.scope.expression.grain() == Grain::Day;
+        by_day && !few && !matches!(self.level, Level::Days(..))
     }
 
     fn absent_for(&self) -> Duration {

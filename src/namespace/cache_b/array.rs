@@ -8,10 +8,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::catalog::limits::LISTED_CHUNKS;
-use crate::catalog::zarr::{Array, Level, Place};
+use crate::catalog::zarr::{Array, Level, Place, Selection};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_b::group::GroupDirectory;
-use crate::namespace::{Attributes, Directory, Entry, FIXED, Kind, Listing, Node};
+use crate::namespace::{Attributes, Chunks, Directory, Entry, FIXED, Kind, Listing, Node};
+use crate::store::Remote;
 
 /// How long an absent chunk stays absent without asking again: chunks never change once written.
 const ABSENT: Duration = Duration::from_secs(3600);
@@ -37,18 +38,23 @@ impl ArrayDirectory {
                 let (node, array) = (Arc::clone(&self.node), Arc::clone(&self.array));
                 Ok(Node::directory(Self { node, array, level, top: false }))
             }
-            Place::Chunk(number) => {
-                let Some(key) = self.array.grid.key(number) else { return self.missing("chunk") };
-                let path = format!("{}/{key}", self.node.full_path());
-                let sharded = self.array.inner_chunk_shape.is_some();
-                Ok(Node::remote(self.node.stores.chunk(&path, sharded), None, Attributes::new(), None))
-            }
+            Place::Chunk(number) => match remote(&self.node, &self.array, number) {
+                Some((_, remote)) => Ok(Node::remote(remote, None, Attributes::new(), None)),
+                None => self.missing("chunk"),
+            },
         }
     }
 
     fn missing<T>(&self, name: &str) -> Result<T> {
         fail(ErrorKind::NotFound, format!("{} has no {name}", self.node.full_path()))
     }
+}
+
+/// The key of a chunk below its array, and where it is.
+fn remote(node: &GroupDirectory, array: &Array, number: u64) -> Option<(String, Remote)> {
+    let key = array.grid.key(number)?;
+    let path = format!("{}/{key}", node.full_path());
+    Some((key, node.stores.chunk(&path, array.inner_chunk_shape.is_some())))
 }
 
 impl Directory for ArrayDirectory {
@@ -97,6 +103,21 @@ impl Directory for ArrayDirectory {
                 };
                 Some(Entry::named(name, kind))
             }))
+        })
+    }
+
+    fn chunks(&self, part: &Selection) -> Option<Result<Chunks>> {
+        let (node, array) = (Arc::clone(&self.node), Arc::clone(&self.array));
+        self.top.then(|| {
+            let picked = part.chunks(&array).map_err(|error| error.context(node.full_path()))?;
+            let values = array.chunk_shape.iter().try_fold(1u64, |all, length| all.checked_mul(*length));
+            let plain = values.zip(array.item_size).and_then(|(values, size)| values.checked_mul(size));
+            Ok(Chunks {
+                count: picked.len(),
+                bytes: array.chunk_bytes.or(plain),
+                exact: array.chunk_bytes.is_some(),
+                make: Arc::new(move |n| remote(&node, &array, picked.number(n, &array)?)),
+            })
         })
     }
 

@@ -285,6 +285,11 @@ impl Entry {
         }
     }
 
+    /// Counts as used now, without being read.
+    pub fn touch(&self) {
+        self.note_use();
+    }
+
     /// Marks the use, for the order in which objects go. The time is written down now and then only.
     fn note_use(&self) {
         let now = self.disk.milliseconds();

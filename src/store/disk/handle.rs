@@ -6,6 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 
@@ -40,6 +41,8 @@ pub(super) struct Handle {
     order: AtomicU32,
     /// When its name was last looked for, in milliseconds of the tier's clock.
     pub(super) looked: AtomicU64,
+    /// When the map was written to, as it was looked at last for what others have stored.
+    pub(super) seen: Mutex<Option<SystemTime>>,
     /// The data file for others, once it is complete.
     pub(super) whole: OnceLock<Arc<File>>,
 }
@@ -106,6 +109,7 @@ impl Handle {
             sealed: AtomicBool::new(header.mark.is_some()),
             order: AtomicU32::new(0),
             looked: AtomicU64::new(0),
+            seen: Mutex::default(),
             whole: OnceLock::new(),
         };
         let bytes = handle.entries(0..blocks)?;

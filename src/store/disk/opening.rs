@@ -180,6 +180,15 @@ impl Entry {
         (0..).zip(table).filter(|(_, entry)| entry.is_some()).for_each(|(block, _)| self.mark(block));
     }
 
+    /// The same, where the map has been written to since it was looked at last.
+    pub fn refresh_if_changed(&self) {
+        let Ok(handle) = self.open(false) else { return };
+        let written = beneath::about(&handle.map).ok().map(|about| about.modified);
+        if std::mem::replace(&mut *handle.seen.lock(), written) != written || written.is_none() {
+            self.refresh();
+        }
+    }
+
     /// Its files to write to, with a pointer that leads to them.
     pub(super) fn writable(&self) -> Result<Arc<Handle>, Denied> {
         let mut handle = self.open(true)?;

@@ -84,6 +84,11 @@ impl Queue {
         self.pending.lock().bytes > self.room / 4 * 3
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        let pending = self.pending.lock();
+        pending.jobs.is_empty() && !pending.busy
+    }
+
     /// Marks the entry as used now.
     pub(super) fn touch(&self, entry: Arc<Entry>) {
         self.pending.lock().jobs.push_back(Job::Touch(entry));
