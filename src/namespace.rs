@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::error::Result;
+use crate::fetch::Allowance;
 use crate::store::Remote;
 
 /// Names and values of extended attributes.
@@ -62,6 +63,11 @@ pub trait Directory: Send + Sync {
     /// Its times, as far as known.
     fn times(&self) -> Times {
         Times::default()
+    }
+
+    /// What may still be fetched of what is below it, where that is limited.
+    fn allowance(&self) -> Allowance {
+        Allowance::default()
     }
 
     /// Its extended attributes; answered from memory.

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use url::Url;
 
-use crate::backend::Backend;
 use crate::backend::download::{Download, DownloadMethod};
 use crate::backend::zarr_http::ZarrHttp;
 use crate::catalog::expression::Expression;
@@ -16,8 +16,9 @@ use crate::credentials::{
     Account, Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential,
 };
 use crate::error::Result;
-use crate::fetch::Fetch;
+use crate::fetch::budget::{Budget, BudgetSettings};
 use crate::fetch::slots::{Slots, UserSlots};
+use crate::fetch::{Fetch, Limit};
 use crate::filesystem::Filesystem;
 use crate::fuse::report;
 use crate::namespace::cache_a::{self, Archive};
@@ -49,6 +50,7 @@ pub(super) struct Built {
     pub(super) source: String,
     store: Store,
     _credentials: Credentials,
+    budgets: Vec<Budget>,
     archives: Vec<Arc<Archive>>,
     hosts: Vec<Arc<Stores>>,
 }
@@ -59,6 +61,8 @@ impl Built {
         for archive in &self.archives {
             archive.settle(limit / 2).await;
         }
+        let counted = tokio::task::spawn_blocking(move || self.budgets.iter().for_each(Budget::settle));
+        let _ = timeout(limit, counted).await;
         let _ = tokio::task::spawn_blocking(move || self.store.flush(limit)).await;
     }
 
@@ -99,6 +103,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     let disk_settings = disk.as_ref().map(|disk| (disk.dir.clone(), (disk.size / 10).min(SHELF)));
     let disk = disk.map(Disk::open).transpose()?;
     let shelf = disk_settings.map_or_else(Shelf::default, |(dir, most)| Shelf::open(&dir, most));
+    let counts = places::counts_directory();
     let store = Store::new(memory, disk, tokio::runtime::Handle::current());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
@@ -110,7 +115,9 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
             Method::Get => DownloadMethod::Get,
         };
         let backend = Arc::new(Download::new(&root.name, method, FIRST_BYTE, transport.clone()));
-        let fetch = door(backend, root.downloads, &credentials, &keyring, Some(&root.url))?;
+        let slots = shared_slots(root.downloads, &root.url)?;
+        let budget = budget(&counts, &root.name, &root.url, Vec::new());
+        let fetch = Fetch::new(backend, slots, credentials.clone(), keyring.clone(), budget);
         let archive = Archive::new(cache_a::Options {
             root: root.url.clone(),
             download: root.download.clone(),
@@ -128,13 +135,16 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     }
     for root in &plan.hosts {
         let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
-        let fetch = door(backend, root.requests, &credentials, &keyring, None)?;
+        let slots = Arc::new(UserSlots::local(root.requests, QUEUE));
+        let budget = budget(&counts, &root.name, &root.url, root.limits.clone());
+        let fetch = Fetch::new(backend, slots, credentials.clone(), keyring.clone(), budget);
         let stores = Stores::new(root.url.clone(), root.stores.clone(), fetch.clone());
         hosts.push(Arc::clone(&stores));
         nodes.insert(root.name.as_str().into(), cache_b::root(stores));
         roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
     }
 
+    let budgets = roots.iter().map(|root| root.fetch.budget().clone()).collect();
     let report = Arc::new(Report::new(point, roots, credentials.clone(), store.clone()));
     let live = |make: Box<dyn Fn() -> bytes::Bytes + Send + Sync>| {
         let content = Content::Live(make);
@@ -157,7 +167,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     let filesystem = Filesystem::new(Arc::new(StaticDirectory::of(nodes)), store.clone(), ttl);
     let host = plan.archives.first().map(|root| &root.url).or(plan.hosts.first().map(|root| &root.url));
     let source = format!("dcmsfs:{}", host.and_then(Url::host_str).unwrap_or_default());
-    Ok(Built { filesystem, source, store, _credentials: credentials, archives, hosts })
+    Ok(Built { filesystem, source, store, _credentials: credentials, budgets, archives, hosts })
 }
 
 /// The saved searches, each as a directory.
@@ -175,23 +185,21 @@ fn errors() -> String {
     report::recent().iter().map(|line| plain(line) + "\n").collect()
 }
 
-/// The door to a service. `shared` names the account's service whose slots all processes of the user share.
-fn door(
-    backend: Arc<dyn Backend>,
-    slots: usize,
-    credentials: &Credentials,
-    keyring: &Keyring,
-    shared: Option<&Url>,
-) -> Result<Fetch> {
-    let slots: Arc<dyn Slots> = match shared {
-        Some(url) => {
-            let service = blake3::hash(Origin::of(url)?.to_string().as_bytes()).to_hex();
-            let directory = places::runtime_directory()?.join("slots").join(&service.as_str()[..16]);
-            Arc::new(UserSlots::shared(slots, directory, QUEUE)?)
-        }
-        None => Arc::new(UserSlots::local(slots, QUEUE)),
-    };
-    Ok(Fetch::new(backend, slots, credentials.clone(), keyring.clone()))
+/// Slots of the account's service, which all processes of the user share.
+fn shared_slots(count: usize, url: &Url) -> Result<Arc<dyn Slots>> {
+    let directory = places::runtime_directory()?.join("slots").join(short(&Origin::of(url)?.to_string()));
+    Ok(Arc::new(UserSlots::shared(count, directory, QUEUE)?))
+}
+
+/// The budget of a service, counted by its address: whatever it is called in a configuration.
+fn budget(counts: &Path, name: &str, url: &Url, limits: Vec<Limit>) -> Budget {
+    let directory = counts.join(short(url.as_str()));
+    Budget::open(BudgetSettings { service: name.into(), address: url.to_string(), directory, limits })
+}
+
+/// A file name for an address.
+fn short(address: &str) -> String {
+    blake3::hash(address.as_bytes()).to_hex()[..16].to_owned()
 }
 
 /// What is to be shown, with addresses read.
@@ -218,6 +226,7 @@ struct HostPlan {
     requests: usize,
     credential: Credential,
     login: String,
+    limits: Vec<Limit>,
 }
 
 impl Plan {
@@ -258,6 +267,7 @@ impl Plan {
                 requests: b.requests,
                 credential: b.credential,
                 login: b.login.clone(),
+                limits: b.limits()?,
             });
         }
         for root in &b.root {
@@ -268,6 +278,7 @@ impl Plan {
                 requests: root.requests,
                 credential: root.credential,
                 login: root.login.clone(),
+                limits: root.limits()?,
             });
         }
         Ok(Self { archives, hosts })
