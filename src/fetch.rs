@@ -4,14 +4,18 @@
 //! dropped; a retry that sleeps gives the slot back. When the service names a time before which it wants
 //! no request, nobody sends one.
 
+mod book;
+pub mod budget;
+mod ledger;
+mod limits;
 pub mod retry;
 pub mod slots;
+mod traffic;
+mod transfer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::futures::Notified;
@@ -22,9 +26,13 @@ use crate::backend::answer::{Answer, Length};
 use crate::backend::{Ask, Backend, LONGEST_WAIT};
 use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result, fail};
+pub use crate::fetch::book::{Counts, Period};
+use crate::fetch::budget::{Budget, UNNAMED_PAUSE};
+pub use crate::fetch::limits::{Allowance, Limit, Measure, Spent};
 use crate::fetch::retry::Retry;
-use crate::fetch::slots::{Queue, Slot, Slots};
-use crate::object::Validator;
+use crate::fetch::slots::{Slot, Slots};
+pub use crate::fetch::traffic::Traffic;
+pub use crate::fetch::transfer::{Document, Transfer};
 use crate::transport::{Keyring, Request, status_error};
 
 /// Documents (listings, metadata) in flight at once for one service; they hold no download slot.
@@ -42,94 +50,30 @@ const RENEWALS: u32 = 3;
 /// How long a service that gave no part is not asked for one again: it may have been one odd node of many.
 const NO_RANGES: Duration = Duration::from_secs(600);
 
-/// Bytes and requests of one service since the mount began.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    requests: AtomicU64,
-    bytes: AtomicU64,
-    failures: AtomicU64,
-    /// Why the last request failed; nothing once one has succeeded again.
-    problem: Mutex<Option<Error>>,
-}
-
-impl Traffic {
-    /// Requests sent, bytes received, requests that failed.
-    pub fn totals(&self) -> (u64, u64, u64) {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (read(&self.requests), read(&self.bytes), read(&self.failures))
-    }
-
-    /// Why the last request failed, if it did.
-    pub fn problem(&self) -> Option<Error> {
-        self.problem.lock().clone()
-    }
-
-    fn answered(&self) {
-        *self.problem.lock() = None;
-    }
-}
-
 struct Inner {
     backend: Arc<dyn Backend>,
     slots: Arc<dyn Slots>,
     documents: Semaphore,
     credentials: Credentials,
     keyring: Keyring,
-    /// **Invariant**: while the instant lies ahead, no request leaves for this service.
-    not_before: Mutex<Option<(Instant, Error)>>,
     /// Learnt once per service: whether a part can be asked for.
     ranges: Mutex<Option<(bool, Instant)>>,
     traffic: Traffic,
+    budget: Budget,
 }
 
 /// The door to one service; clones share it.
 #[derive(Clone)]
 pub struct Fetch(Arc<Inner>);
 
-/// A document: small, read whole.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// The bytes as the server sent them, transfer coding removed.
-    pub bytes: Bytes,
-    /// The address that answered, after redirects.
-    pub url: Url,
-    /// The version, where the server tells one.
-    pub version: Validator,
-}
-
-/// A transfer under way. It holds its slot until dropped.
-pub struct Transfer {
-    /// The body and what its headers promised.
-    pub answer: Answer,
-    /// How long the service took to begin its answer, a new connection included.
-    pub answered: Duration,
-    fetch: Fetch,
-    slot: Slot,
-}
-
-impl Transfer {
-    /// Who waits for a slot of this service.
-    pub fn queue(&self) -> Arc<Queue> {
-        self.slot.queue()
-    }
-
-    /// The next piece of the body, `None` at its end.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
-        let piece = self.answer.chunk().await;
-        if let Ok(Some(bytes)) = &piece {
-            self.fetch.0.traffic.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        }
-        piece
-    }
-}
-
 impl Fetch {
-    /// The door to the service behind `backend`.
+    /// The door to the service behind `backend`, of which everything may be asked within `budget`.
     pub fn new(
         backend: Arc<dyn Backend>,
         slots: Arc<dyn Slots>,
         credentials: Credentials,
         keyring: Keyring,
+        budget: Budget,
     ) -> Self {
         Self(Arc::new(Inner {
             backend,
@@ -137,9 +81,9 @@ impl Fetch {
             documents: Semaphore::new(DOCUMENTS),
             credentials,
             keyring,
-            not_before: Mutex::default(),
             ranges: Mutex::default(),
             traffic: Traffic::default(),
+            budget,
         }))
     }
 
@@ -159,6 +103,11 @@ impl Fetch {
         &self.0.traffic
     }
 
+    /// What may be asked of the service.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
     /// Slots in use and slots there are.
     pub fn slots(&self) -> (usize, usize) {
         self.0.slots.usage()
@@ -166,7 +115,7 @@ impl Fetch {
 
     /// Whether a slot for reading ahead may be free; cheap.
     pub fn may_spare(&self) -> bool {
-        self.0.slots.may_spare()
+        self.0.slots.may_spare() && self.0.budget.may_guess()
     }
 
     /// Resolves when a slot for reading ahead may have become free, in this process.
@@ -176,7 +125,7 @@ impl Fetch {
 
     /// A slot for reading ahead, if one is free now.
     pub fn spare_slot(&self) -> Option<Slot> {
-        self.0.slots.spare()
+        self.0.budget.may_guess().then(|| self.0.slots.spare())?
     }
 
     /// Begins a transfer: waits for a slot unless one is handed in, asks, and judges the headers.
@@ -197,12 +146,10 @@ impl Fetch {
                 Some(slot) => slot,
                 None => self.0.slots.acquire().await?,
             };
-            // Whoever waited for a slot may not know yet that the service wants a pause meanwhile.
-            if !self.is_welcome() {
+            if !self.admit().await? {
                 continue;
             }
             let seen = self.0.keyring.generation(url);
-            self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
             // Only time spent asking counts: a queue or a pause that the service wants is not its slowness.
             let began = Instant::now();
             let answered = timeout(left, self.0.backend.ask(url, ask)).await;
@@ -250,8 +197,10 @@ impl Fetch {
         loop {
             self.wait_until_welcome().await?;
             let _permit = self.0.slots.acquire().await?;
+            if !self.admit().await? {
+                continue;
+            }
             let seen = self.0.keyring.generation(url);
-            self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
             let error = match self.0.backend.length(url).await {
                 Ok(length) => {
                     self.0.traffic.answered();
@@ -290,8 +239,10 @@ impl Fetch {
         loop {
             self.wait_until_welcome().await?;
             let permit = self.0.documents.acquire().await;
+            if !self.admit().await? {
+                continue;
+            }
             let seen = self.0.keyring.generation(&request.url);
-            self.0.traffic.requests.fetch_add(1, Ordering::Relaxed);
             let error = match self.exchange(request.clone(), limit).await {
                 Ok(document) => {
                     self.0.traffic.answered();
@@ -313,23 +264,38 @@ impl Fetch {
         }
         let (url, version) = (response.url.clone(), crate::backend::answer::validator(&response.headers));
         let bytes = response.read_bounded(limit).await?;
-        self.0.traffic.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.received(bytes.len());
+        self.0.budget.ended();
         Ok(Document { bytes, url, version })
     }
 
+    /// Counts one more request; `false`: whoever waited for a slot does not know yet that the service wants a pause
+    /// meanwhile.
+    async fn admit(&self) -> Result<bool> {
+        self.0.budget.admit().await?;
+        let welcome = self.is_welcome();
+        if welcome {
+            self.0.traffic.sent();
+        }
+        Ok(welcome)
+    }
+
+    fn received(&self, bytes: usize) {
+        self.0.traffic.received(bytes);
+        self.0.budget.received(bytes);
+    }
+
     fn is_welcome(&self) -> bool {
-        self.0.not_before.lock().as_ref().is_none_or(|(instant, _)| *instant <= Instant::now())
+        self.0.budget.pause().is_none()
     }
 
     /// Waits out a pause that the service asked for, or fails when it is longer than a reader waits.
     async fn wait_until_welcome(&self) -> Result<()> {
-        let pause = self.0.not_before.lock().clone();
-        if let Some((instant, error)) = pause {
-            let left = instant.saturating_duration_since(Instant::now());
-            if left > LONGEST_WAIT {
+        if let Some((until, error)) = self.0.budget.pause() {
+            if until.saturating_duration_since(Instant::now()) > LONGEST_WAIT {
                 return Err(error);
             }
-            sleep_until(instant).await;
+            sleep_until(until).await;
         }
         Ok(())
     }
@@ -367,15 +333,17 @@ impl Fetch {
 
     fn note(&self, error: Error) -> Error {
         // What is not there is an answer: most chunks of some stores are absent (protocol.md 4.3).
-        if error.kind() != ErrorKind::NotFound {
-            self.0.traffic.failures.fetch_add(1, Ordering::Relaxed);
-            *self.0.traffic.problem.lock() = Some(error.clone());
-        } else {
+        if error.kind() == ErrorKind::NotFound {
             self.0.traffic.answered();
+            return error;
         }
-        if let Some(wait) = error.wait() {
-            *self.0.not_before.lock() = Some((Instant::now() + wait, error.clone()));
-        }
+        // A volume that is used up stays so for a while, also if the service does not say until when.
+        let used_up = error.kind() == ErrorKind::QuotaExceeded;
+        let error = match error.wait().or(used_up.then_some(UNNAMED_PAUSE)) {
+            Some(wait) => self.0.budget.pause_for(wait, error),
+            None => error,
+        };
+        self.0.traffic.failed(&error);
         error
     }
 

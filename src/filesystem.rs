@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, Result, fail};
+use crate::fetch::Allowance;
 use crate::filesystem::failures::Failures;
 use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
@@ -246,6 +247,15 @@ impl Filesystem {
             }
             Node::File(file) => self.file_attributes(&file),
         })
+    }
+
+    /// What may still be fetched of the root that an inode belongs to, where that is limited; for the top directory
+    /// of all roots together.
+    pub fn allowance(&self, inode: u64) -> Allowance {
+        let directories = self.0.inodes.upwards(inode);
+        let found =
+            directories.iter().map(|directory| directory.allowance()).find(|found| found.is_limited());
+        found.unwrap_or_default()
     }
 
     fn file_attributes(&self, file: &FileNode) -> Attributes {

@@ -36,7 +36,7 @@ use crate::sys::caller::Caller;
 /// Background requests (the kernel's read-ahead) in flight: the library's default of 16 costs a factor of 5
 /// with 32 streams at 10 ms (fuse.md 4.4).
 const MAX_BACKGROUND: u16 = 256;
-/// What `statfs` shows: a petabyte in pages, all of it used. Zero would hide directories in some file
+/// What `statfs` shows where nothing is limited: a petabyte in pages, all of it used. Zero would hide directories in some file
 /// managers (contract.md 2).
 const STATFS_BLOCKS: u64 = 1 << 38;
 const BLOCK_SIZE: u32 = 4096;
@@ -317,8 +317,17 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn statfs(&self, _request: &Request, _inode: INodeNo, reply: ReplyStatfs) {
-        reply.statfs(STATFS_BLOCKS, 0, 0, STATFS_BLOCKS, 0, BLOCK_SIZE, 255, BLOCK_SIZE);
+    /// Where there are limits: of bytes as blocks, of requests as inodes.
+    fn statfs(&self, _request: &Request, inode: INodeNo, reply: ReplyStatfs) {
+        guarded(|| {
+            let allowance = self.filesystem.allowance(inode.0);
+            let blocks = |bytes: u64| bytes / u64::from(BLOCK_SIZE);
+            let bytes = allowance.bytes.map(|share| (blocks(share.most), blocks(share.left)));
+            let (most, left) = bytes.unwrap_or((STATFS_BLOCKS, 0));
+            let requests = allowance.requests.map(|share| (share.most, share.left));
+            let (files, free) = requests.unwrap_or((STATFS_BLOCKS, 0));
+            reply.statfs(most.max(1), left, left, files.max(1), free, BLOCK_SIZE, 255, BLOCK_SIZE);
+        });
     }
 
     fn getxattr(&self, _request: &Request, inode: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use crate::catalog::zarr::Selection;
 use crate::error::Result;
+use crate::fetch::Allowance;
 use crate::store::Remote;
 
 /// The edition of directories that never change while the mount lives.
@@ -83,6 +84,11 @@ pub trait Directory: Send + Sync {
     /// Its times, as far as known.
     fn times(&self) -> Times {
         Times::default()
+    }
+
+    /// What may still be fetched of what is below it, where that is limited.
+    fn allowance(&self) -> Allowance {
+        Allowance::default()
     }
 
     /// Its extended attributes; answered from memory.

@@ -2,6 +2,7 @@
 
 mod cache;
 mod demo;
+mod doors;
 mod given;
 mod logging;
 mod login;

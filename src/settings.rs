@@ -4,6 +4,7 @@
 //! `DCMSFS_*`, options. Every key is known: a wrong one is an error that names file, line and key.
 
 pub mod layers;
+mod limits;
 pub mod quantity;
 mod searches;
 mod tables;
@@ -40,6 +41,10 @@ impl Settings {
             ("cache_a.s3.requests", self.cache_a.s3.requests),
             ("cache_b.requests", self.cache_b.requests),
         ];
+        self.cache_b.limits()?;
+        for root in &self.cache_b.root {
+            root.limits()?;
+        }
         let catalogs = self.catalog.iter().map(|catalog| ("catalog.downloads", catalog.downloads));
         let roots = self.cache_b.root.iter().map(|root| ("cache_b.root.requests", root.requests));
         for (key, count) in own.into_iter().chain(catalogs).chain(roots) {
@@ -80,11 +85,7 @@ impl Settings {
 
     /// Keys that are part of the interface and whose feature is still to come: better refused than ignored.
     fn not_yet(&self) -> Result<()> {
-        let set = [
-            ("cache_b.bytes_per_day", !self.cache_b.bytes_per_day.is_empty()),
-            ("cache_b.requests_per_month", !self.cache_b.requests_per_month.is_empty()),
-            ("mount.profile", self.mount.profile != "default"),
-        ];
+        let set = [("mount.profile", self.mount.profile != "default")];
         match set.iter().find(|(_, set)| *set) {
             Some((key, _)) => fail(
                 ErrorKind::Configuration,
@@ -202,7 +203,26 @@ mod tests {
     #[test]
     fn what_is_not_built_is_refused_by_name() {
         let mut settings = Settings::default();
-        settings.cache_b.bytes_per_day = "1GiB".into();
-        assert!(settings.check().unwrap_err().message().contains("bytes_per_day"));
+        settings.mount.profile = "gdal".into();
+        assert!(settings.check().unwrap_err().message().contains("mount.profile"));
+    }
+
+    #[test]
+    fn limits_are_sizes_and_numbers() {
+        let read = |keys: &str| {
+            let settings: Settings = toml::from_str(&format!("[cache_b]\n{keys}")).unwrap();
+            settings.check().map(|()| settings.cache_b.limits().unwrap())
+        };
+        assert_eq!(read("").unwrap(), []);
+        let limits = read("bytes_per_day = \"20GiB\"\nrequests_per_month = 500_000").unwrap();
+        let limits: Vec<(&str, u64)> =
+            limits.iter().map(|limit| (limit.setting.as_str(), limit.most)).collect();
+        assert_eq!(limits, [("cache_b.bytes_per_day", 20 << 30), ("cache_b.requests_per_month", 500_000)]);
+        for wrong in ["bytes_per_day = \"much\"", "requests_per_day = -1", "requests_per_month = \"20GiB\""] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.message().contains(wrong.split(' ').next().unwrap()), "{error}");
+        }
+        let root = "[[cache_b.root]]\nname = \"r\"\nurl = \"https://h/\"\nbytes_per_month = \"x\"";
+        assert!(read(root).unwrap_err().message().contains("cache_b.root.bytes_per_month"));
     }
 }

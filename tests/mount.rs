@@ -11,6 +11,7 @@
 
 mod mount {
     mod ahead;
+    mod budgets;
     mod cache;
     mod changes;
     mod directories;

@@ -151,6 +151,22 @@ impl Inodes {
         None
     }
 
+    /// The directories from an inode, itself if it is one, up to below the root; only the root for the root itself.
+    pub fn upwards(&self, number: u64) -> Vec<Arc<dyn Directory>> {
+        let table = self.table.read();
+        let (mut found, mut next) = (Vec::new(), number);
+        while let Some(inode) = table.get(&next).filter(|_| next != ROOT || number == ROOT) {
+            if let Some(Node::Directory(directory)) = &inode.node {
+                found.push(Arc::clone(directory));
+            }
+            if next == ROOT {
+                break;
+            }
+            next = inode.parent;
+        }
+        found
+    }
+
     /// Counts files of a directory that are looked up in a row; an open begins anew.
     pub fn looked_up(&self, directory: u64) -> u32 {
         let mut table = self.table.write();

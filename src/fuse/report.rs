@@ -23,8 +23,11 @@ pub(super) fn report(error: &Error) -> Errno {
         ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute | ErrorKind::NameTooLong => {
             tracing::debug!("{error}");
         }
-        // Whoever keeps the login has said it once (contract.md 4.1); here it would be said for each minute.
-        _ if !is_news(error) || error.kind() == ErrorKind::LoginExpired => tracing::debug!("{error}"),
+        // Whoever keeps the login or the budget has said it once (contract.md 4.1); here it would be said for each
+        // minute.
+        kind if !is_news(error) || matches!(kind, ErrorKind::LoginExpired | ErrorKind::QuotaExceeded) => {
+            tracing::debug!("{error}");
+        }
         ErrorKind::Internal => tracing::error!("{error}"),
         _ => tracing::warn!("{error}"),
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::error::{ErrorKind, Result, fail};
+use crate::fetch::Allowance;
 use crate::namespace::{Attributes, Directory, Entry, FIXED, Listing, Node, Times};
 
 /// A directory that holds its nodes.
@@ -82,6 +83,15 @@ impl Directory for StaticDirectory {
 
     fn edition(&self) -> Option<u64> {
         Some(FIXED)
+    }
+
+    /// Of all that is in it together.
+    fn allowance(&self) -> Allowance {
+        let below = self.nodes.values().filter_map(|node| match node {
+            Node::Directory(directory) => Some(directory.allowance()),
+            Node::File(_) => None,
+        });
+        below.fold(Allowance::default(), Allowance::and)
     }
 
     fn times(&self) -> Times {

@@ -57,6 +57,12 @@ pub(super) fn runtime_directory() -> Result<PathBuf> {
     }
 }
 
+/// Where is counted what services were asked for. Not by `XDG_STATE_HOME`: all mounts of the user count together,
+/// also one by fstab, which has no such variable.
+pub(super) fn counts_directory() -> PathBuf {
+    home().join(".local/state/dcmsfs/counts")
+}
+
 /// Where a mount in the background writes its log.
 pub(super) fn log_file() -> PathBuf {
     match std::env::var_os("XDG_STATE_HOME").filter(|dir| Path::new(dir).is_absolute()) {

@@ -11,7 +11,8 @@ use nix::unistd::{Uid, User};
 use crate::cli::StatusArgs;
 use crate::credentials::files;
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::run::status_report::{State, Status};
+use crate::fetch::Counts;
+use crate::run::status_report::{LimitState, Service, State, Status};
 use crate::run::{places, tree};
 use crate::settings::layers;
 use crate::sys::{harden, mounts};
@@ -138,6 +139,7 @@ fn show(status: &Status) {
         if let Some(problem) = &service.problem {
             println!("  {:<14} problem: {}", "", plain(problem));
         }
+        show_budget(service);
     }
     for account in &status.accounts {
         let state = match (account.state, &account.problem) {
@@ -160,6 +162,31 @@ fn show(status: &Status) {
         if disk.damaged > 0 {
             println!("  {:<14} {} found damaged, and fetched again when needed", "", disk.damaged);
         }
+    }
+}
+
+/// What all mounts together have asked for, and what is left of it.
+fn show_budget(service: &Service) {
+    let (today, month) = (service.today, service.month);
+    if !month.is_empty() {
+        let counted = |counts: Counts| format!("{} in {} requests", bytes(counts.bytes), counts.requests);
+        println!("  {:<14} today {}, this month {}", "", counted(today), counted(month));
+    }
+    for limit in &service.limits {
+        let warning = match limit.state {
+            LimitState::Ok => "",
+            LimitState::Warning => ": nearly used up",
+            LimitState::UsedUp => ": used up, only what is cached can be read",
+        };
+        let (setting, shown) = (plain(&limit.setting), plain(&limit.shown));
+        let (percent, resets) = (limit.percent, limit.resets);
+        println!("  {:<14} limit {setting}: {shown} ({percent} %) until {resets:.0}{warning}", "");
+    }
+    if let Some(until) = service.paused_until {
+        println!("  {:<14} paused by the service until {until:.0}: only what is cached can be read", "");
+    }
+    if let Some(problem) = &service.counts_problem {
+        println!("  {:<14} counts: {}", "", plain(problem));
     }
 }
 

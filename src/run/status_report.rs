@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::credentials::{AccountState, Credentials};
-use crate::fetch::Fetch;
+use crate::fetch::{Counts, Fetch, Spent};
 use crate::store::Store;
 
 /// A root of the tree and the door to its service.
@@ -69,6 +69,63 @@ pub(super) struct Service {
     /// Whether the service gives parts of files; absent until it has been asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ranges: Option<bool>,
+    /// What all mounts of the user have asked for in this day and month.
+    pub(super) today: Counts,
+    pub(super) month: Counts,
+    /// Own limits of that.
+    pub(super) limits: Vec<LimitUse>,
+    /// Until when the service wants no request; absent when it may be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) paused_until: Option<Timestamp>,
+    /// Why counts are not kept on disk for now; absent when all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) counts_problem: Option<String>,
+}
+
+/// A limit and how far it is used up.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct LimitUse {
+    /// The key of the configuration.
+    pub(super) setting: String,
+    /// Requests or bytes.
+    pub(super) limit: u64,
+    pub(super) used: u64,
+    /// Hundredths.
+    pub(super) percent: u64,
+    pub(super) state: LimitState,
+    /// When it begins anew.
+    pub(super) resets: Timestamp,
+    /// The two numbers for a person.
+    pub(super) shown: String,
+}
+
+/// How far a limit is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LimitState {
+    Ok,
+    /// Four fifths.
+    Warning,
+    UsedUp,
+}
+
+impl From<Spent> for LimitUse {
+    fn from(spent: Spent) -> Self {
+        let state = match (spent.is_used_up(), spent.is_near()) {
+            (true, _) => LimitState::UsedUp,
+            (false, true) => LimitState::Warning,
+            (false, false) => LimitState::Ok,
+        };
+        Self {
+            limit: spent.limit.most,
+            used: spent.used,
+            percent: spent.percent(),
+            state,
+            resets: spent.until,
+            shown: format!("{} of {}", spent.used(), spent.most()),
+            setting: spent.limit.setting,
+        }
+    }
 }
 
 /// How the account stands with one service.
@@ -105,7 +162,23 @@ impl Report {
             let (requests, bytes, failures) = root.fetch.traffic().totals();
             let (name, url, ranges) = (root.name.clone(), root.url.to_string(), root.fetch.ranges());
             let problem = root.fetch.traffic().problem().map(|error| error.to_string());
-            Service { name, url, transfers, slots, requests, bytes, failures, problem, ranges }
+            let account = root.fetch.budget().account();
+            Service {
+                name,
+                url,
+                transfers,
+                slots,
+                requests,
+                bytes,
+                failures,
+                problem,
+                ranges,
+                today: account.today,
+                month: account.month,
+                limits: account.limits.into_iter().map(LimitUse::from).collect(),
+                paused_until: account.paused,
+                counts_problem: account.trouble,
+            }
         };
         let account = |account: crate::credentials::AccountStatus| {
             let (state, until) = match account.state {

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
 use url::Url;
 
-use crate::backend::Backend;
 use crate::backend::download::{Download, DownloadMethod};
 use crate::backend::s3::S3;
 use crate::backend::zarr_http::ZarrHttp;
@@ -17,8 +17,8 @@ use crate::credentials::{
     Account, Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential,
 };
 use crate::error::Result;
-use crate::fetch::Fetch;
-use crate::fetch::slots::{Slots, UserSlots};
+use crate::fetch::budget::Budget;
+use crate::fetch::Limit;
 use crate::filesystem::Filesystem;
 use crate::fuse::report;
 use crate::namespace::cache_a::{self, Archive};
@@ -26,6 +26,7 @@ use crate::namespace::cache_b::{self, Stores};
 use crate::namespace::static_tree::StaticDirectory;
 use crate::namespace::{Content, Directory, FileNode, Node, Times};
 use crate::run::cache;
+use crate::run::doors::Doors;
 use crate::run::places;
 use crate::run::readme;
 use crate::run::s3::S3Plan;
@@ -41,8 +42,6 @@ use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
 const FIRST_BYTE: Duration = Duration::from_secs(30);
 /// Most bytes of listings and items on disk.
 const SHELF: u64 = 1 << 30;
-/// How long a transfer waits for its turn (contract.md 4.3).
-const QUEUE: Duration = Duration::from_secs(15 * 60);
 
 /// A filesystem, and what must live as long as it.
 pub(super) struct Built {
@@ -54,6 +53,7 @@ pub(super) struct Built {
     pub(super) store: Store,
     pub(super) shelf: Shelf,
     _credentials: Credentials,
+    budgets: Vec<Budget>,
     archives: Vec<Arc<Archive>>,
     hosts: Vec<Arc<Stores>>,
 }
@@ -64,6 +64,8 @@ impl Built {
         for archive in &self.archives {
             archive.settle(limit / 2).await;
         }
+        let counted = tokio::task::spawn_blocking(move || self.budgets.iter().for_each(Budget::settle));
+        let _ = timeout(limit, counted).await;
         let _ = tokio::task::spawn_blocking(move || self.store.flush(limit)).await;
     }
 
@@ -105,6 +107,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     let disk = disk.map(Disk::open).transpose()?;
     let shelf = disk_settings.map_or_else(Shelf::default, |(dir, most)| Shelf::open(&dir, most));
     let store = Store::new(memory, disk, tokio::runtime::Handle::current());
+    let doors = Doors::new(credentials.clone(), keyring.clone());
 
     let mut nodes: BTreeMap<Arc<str>, Node> = BTreeMap::new();
     let (mut roots, mut archives, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
@@ -112,11 +115,11 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
         let fetch = match &root.s3 {
             Some(s3) => {
                 let backend = S3::new(&root.name, s3.objects.clone(), FIRST_BYTE, transport.clone());
-                door(Arc::new(backend), s3.requests, &credentials, &keyring, None)?
+                doors.of_process(Arc::new(backend), s3.requests, s3.objects.url(), Vec::new())
             }
             None => {
                 let backend = Download::new(&root.name, root.method, FIRST_BYTE, transport.clone());
-                door(Arc::new(backend), root.downloads, &credentials, &keyring, Some(&root.url))?
+                doors.of_user(Arc::new(backend), root.downloads, &root.url)?
             }
         };
         let archive = Archive::new(cache_a::Options {
@@ -137,13 +140,14 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     }
     for root in &plan.hosts {
         let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
-        let fetch = door(backend, root.requests, &credentials, &keyring, None)?;
+        let fetch = doors.of_process(backend, root.requests, &root.url, root.limits.clone());
         let stores = Stores::new(root.url.clone(), root.stores.clone(), fetch.clone());
         hosts.push(Arc::clone(&stores));
         nodes.insert(root.name.as_str().into(), cache_b::root(stores));
         roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
     }
 
+    let budgets = roots.iter().map(|root| root.fetch.budget().clone()).collect();
     let report = Arc::new(Report::new(point, roots, credentials.clone(), store.clone()));
     let live = |make: Box<dyn Fn() -> bytes::Bytes + Send + Sync>| {
         let content = Content::Live(make);
@@ -167,7 +171,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     let filesystem = Filesystem::new(Arc::clone(&root), store.clone(), ttl);
     let host = plan.archives.first().map(|root| &root.url).or(plan.hosts.first().map(|root| &root.url));
     let source = format!("dcmsfs:{}", host.and_then(Url::host_str).unwrap_or_default());
-    Ok(Built { filesystem, source, root, store, shelf, _credentials: credentials, archives, hosts })
+    Ok(Built { filesystem, source, root, store, shelf, _credentials: credentials, budgets, archives, hosts })
 }
 
 /// The saved searches, each as a directory.
@@ -183,25 +187,6 @@ fn views(settings: &Settings, archive: &Arc<Archive>) -> Result<Node> {
 /// What programs met lately, for `.dcmsfs/errors`.
 fn errors() -> String {
     report::recent().iter().map(|line| plain(line) + "\n").collect()
-}
-
-/// The door to a service. `shared` names the account's service whose slots all processes of the user share.
-fn door(
-    backend: Arc<dyn Backend>,
-    slots: usize,
-    credentials: &Credentials,
-    keyring: &Keyring,
-    shared: Option<&Url>,
-) -> Result<Fetch> {
-    let slots: Arc<dyn Slots> = match shared {
-        Some(url) => {
-            let service = blake3::hash(Origin::of(url)?.to_string().as_bytes()).to_hex();
-            let directory = places::runtime_directory()?.join("slots").join(&service.as_str()[..16]);
-            Arc::new(UserSlots::shared(slots, directory, QUEUE)?)
-        }
-        None => Arc::new(UserSlots::local(slots, QUEUE)),
-    };
-    Ok(Fetch::new(backend, slots, credentials.clone(), keyring.clone()))
 }
 
 /// What is to be shown, with addresses read.
@@ -229,6 +214,7 @@ struct HostPlan {
     requests: usize,
     credential: Credential,
     login: String,
+    limits: Vec<Limit>,
 }
 
 impl Plan {
@@ -275,6 +261,7 @@ impl Plan {
                 requests: b.requests,
                 credential: b.credential,
                 login: b.login.clone(),
+                limits: b.limits()?,
             });
         }
         for root in &b.root {
@@ -285,6 +272,7 @@ impl Plan {
                 requests: root.requests,
                 credential: root.credential,
                 login: root.login.clone(),
+                limits: root.limits()?,
             });
         }
         Ok(Self { archives, hosts })

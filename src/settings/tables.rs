@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::settings::quantity::text_or_number;
+
 /// All settings, with the names that files use.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -143,9 +145,17 @@ pub struct CacheB {
     pub credential: Credential,
     /// Parallel requests.
     pub requests: usize,
-    /// Volume limit, such as `20GiB`; empty: none.
+    /// Most bytes of answers in a day, such as `20GiB`; empty: no limit.
+    #[serde(deserialize_with = "text_or_number")]
     pub bytes_per_day: String,
-    /// Request limit; empty: none.
+    /// The same in a month.
+    #[serde(deserialize_with = "text_or_number")]
+    pub bytes_per_month: String,
+    /// Most requests in a day; empty: no limit.
+    #[serde(deserialize_with = "text_or_number")]
+    pub requests_per_day: String,
+    /// The same in a month.
+    #[serde(deserialize_with = "text_or_number")]
     pub requests_per_month: String,
     /// `[[cache_b.root]]`: more Zarr hosts.
     pub root: Vec<ZarrRoot>,
@@ -168,6 +178,8 @@ impl Default for CacheB {
             credential: Credential::OfflineToken,
             requests: 16,
             bytes_per_day: String::new(),
+            bytes_per_month: String::new(),
+            requests_per_day: String::new(),
             requests_per_month: String::new(),
             root: Vec::new(),
         }
@@ -208,6 +220,18 @@ pub struct ZarrRoot {
     /// Parallel requests.
     #[serde(default = "sixteen")]
     pub requests: usize,
+    /// Most bytes of answers in a day, such as `20GiB`; empty: no limit.
+    #[serde(deserialize_with = "text_or_number", default)]
+    pub bytes_per_day: String,
+    /// The same in a month.
+    #[serde(deserialize_with = "text_or_number", default)]
+    pub bytes_per_month: String,
+    /// Most requests in a day; empty: no limit.
+    #[serde(deserialize_with = "text_or_number", default)]
+    pub requests_per_day: String,
+    /// The same in a month.
+    #[serde(deserialize_with = "text_or_number", default)]
+    pub requests_per_month: String,
 }
 
 fn api_key() -> Credential {

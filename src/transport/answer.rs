@@ -12,8 +12,8 @@ use super::failure::{self, shown};
 use super::{Limits, Purpose};
 use crate::error::{Error, ErrorKind, Result, fail};
 
-/// Longest wait that is believed from a `Retry-After`: beyond a day the number says nothing.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Longest wait that is believed from a `Retry-After`: to the end of a month, when a quota begins anew.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// An answer whose body has not been read.
 pub struct Response {
@@ -191,7 +191,7 @@ impl Pace {
 /// The error that an unwanted status means (contract.md 4.1, 4.2); `what` names the thing asked for.
 ///
 /// 401 is `LoginRejected`, 403 `Forbidden`, 404 and 410 `NotFound`, 429 and 503 with a `Retry-After` `Busy`
-/// (with that wait, at most a day), 408, 425, 500, 502, 503 and 504 `Unavailable`, all else `Protocol`.
+/// (with that wait, at most a month), 408, 425, 500, 502, 503 and 504 `Unavailable`, all else `Protocol`.
 pub fn status_error(status: StatusCode, headers: &HeaderMap, what: &str, url: &Url) -> Error {
     let wait = retry_after(headers, SystemTime::now());
     let (kind, story) = match status.as_u16() {

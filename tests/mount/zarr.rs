@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dcms_emulator::accounts;
 use dcms_emulator::journal::Endpoint;
 
-use super::harness::{Bench, LIMIT, Mount, Setup, assert_same, errno, names, read, until, within};
+use super::harness::{Bench, LIMIT, Mount, Setup, assert_same, errno, names, read, within};
 
 const CLIMATE: &str = "d1-climate-dt/demo-climate-sfc-v0.zarr";
 
@@ -213,20 +213,20 @@ fn mount_the_account_of_cache_b() {
         (|behaviour| behaviour.cache_b.forbidden = true, libc::EACCES),
     ];
     for (quirk, expected) in cases {
-        let bench = Bench::demo();
-        let mount = bench.mount();
-        let begun = std::time::Instant::now();
-        bench.emulator.change(quirk);
-        // A stat first would be told from the store's own lookup.
-        assert_eq!(errno(read(climate(&mount).join(".zmetadata"))), expected, "metadata");
-        assert!(begun.elapsed().as_secs() < 3, "{:?}", begun.elapsed());
-        bench.emulator.change(|behaviour| behaviour.cache_b = dcms_emulator::Behaviour::default().cache_b);
-        until("the store opens again", || read(climate(&mount).join(".zmetadata")).is_ok());
-        bench.emulator.change(quirk);
-        let begun = std::time::Instant::now();
-        assert_eq!(errno(read(climate(&mount).join("t2m/1.0.0"))), expected, "a chunk");
-        assert!(begun.elapsed().as_secs() < 3, "{:?}", begun.elapsed());
-        mount.settles();
+        // Each at a new mount: a volume that is used up is asked for nothing more.
+        for (what, file) in [("metadata", ".zmetadata"), ("a chunk", "t2m/1.0.0")] {
+            let bench = Bench::demo();
+            let mount = bench.mount();
+            if what == "a chunk" {
+                stat(climate(&mount).join("t2m")).unwrap();
+            }
+            let begun = std::time::Instant::now();
+            bench.emulator.change(quirk);
+            // A stat first would be told from the store's own lookup.
+            assert_eq!(errno(read(climate(&mount).join(file))), expected, "{what}");
+            assert!(begun.elapsed().as_secs() < 3, "{:?}", begun.elapsed());
+            mount.settles();
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use crate::error::{ErrorKind, Result, fail};
+use crate::fetch::Allowance;
 use crate::namespace::cache_b::group::GroupDirectory;
 use crate::namespace::cache_b::stores::Stores;
 use crate::namespace::name::{decode, encode};
@@ -68,6 +69,10 @@ impl Directory for HostDirectory {
             }
             missing()
         })
+    }
+
+    fn allowance(&self) -> Allowance {
+        self.stores.allowance()
     }
 
     fn at_hand(&self, name: &str) -> Option<Result<Node>> {

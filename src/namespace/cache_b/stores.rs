@@ -10,7 +10,7 @@ use url::Url;
 use crate::catalog::limits::DOCUMENT_BYTES;
 use crate::catalog::zarr::{Node, Store, Version};
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::fetch::Fetch;
+use crate::fetch::{Allowance, Fetch};
 use crate::object::ObjectId;
 use crate::store::{Access, Format, Remote};
 use crate::transport::header::HeaderMap;
@@ -206,6 +206,11 @@ impl Stores {
         let access = if sharded { Access::Parts(Format::Other) } else { Access::Whole };
         let id = ObjectId::new(self.fetch.service(), url.as_str());
         Remote { id, url, length: None, updated: None, access, fetch: self.fetch.clone() }
+    }
+
+    /// What may still be asked of the host.
+    pub(super) fn allowance(&self) -> Allowance {
+        self.fetch.budget().allowance()
     }
 
     fn url(&self, key: &str) -> Url {

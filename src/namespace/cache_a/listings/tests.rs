@@ -13,6 +13,7 @@ use crate::catalog::expression::Expression;
 use crate::catalog::shelf::Shelf;
 use crate::credentials::{CredentialSettings, Credentials, IdentitySettings};
 use crate::fetch::Fetch;
+use crate::fetch::budget::Budget;
 use crate::fetch::slots::UserSlots;
 use crate::namespace::cache_a::archive::Options;
 use crate::transport::loopback::{Heard, Reply, Server};
@@ -56,7 +57,7 @@ impl Service {
         let credentials = Credentials::new(settings, keyring.clone(), Vec::new()).unwrap();
         let backend = Arc::new(Download::new("test", DownloadMethod::Auto, 30 * SECOND, transport));
         let slots = Arc::new(UserSlots::local(2, 60 * SECOND));
-        let fetch = Fetch::new(backend, slots, credentials, keyring);
+        let fetch = Fetch::new(backend, slots, credentials, keyring, Budget::default());
         let (download, collections, restriction) = (None, Vec::new(), Expression::default());
         Archive::new(Options { root, download, objects: None, collections, restriction, fetch, shelf })
     }

@@ -1,0 +1,56 @@
+//! What a service gives: documents, and transfers that hold a slot.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use url::Url;
+
+use crate::backend::answer::Answer;
+use crate::error::Result;
+use crate::fetch::Fetch;
+use crate::fetch::slots::{Queue, Slot};
+use crate::object::Validator;
+
+/// A document: small, read whole.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The bytes as the server sent them, transfer coding removed.
+    pub bytes: Bytes,
+    /// The address that answered, after redirects.
+    pub url: Url,
+    /// The version, where the server tells one.
+    pub version: Validator,
+}
+
+/// A transfer under way. It holds its slot until dropped.
+pub struct Transfer {
+    /// The body and what its headers promised.
+    pub answer: Answer,
+    /// How long the service took to begin its answer, a new connection included.
+    pub answered: Duration,
+    pub(super) fetch: Fetch,
+    pub(super) slot: Slot,
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.fetch.0.budget.ended();
+    }
+}
+
+impl Transfer {
+    /// Who waits for a slot of this service.
+    pub fn queue(&self) -> Arc<Queue> {
+        self.slot.queue()
+    }
+
+    /// The next piece of the body, `None` at its end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let piece = self.answer.chunk().await;
+        if let Ok(Some(bytes)) = &piece {
+            self.fetch.received(bytes.len());
+        }
+        piece
+    }
+}
