@@ -15,7 +15,7 @@ mod walks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{ErrorKind, Result, fail};
+use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Allowance;
 use crate::filesystem::failures::Failures;
 use crate::filesystem::handles::{Handles, OpenDirectory};
@@ -23,7 +23,7 @@ use crate::filesystem::inodes::Inodes;
 pub use crate::filesystem::names::Keep;
 pub use crate::filesystem::reading::{DiskRead, OpenedFile, Ready, Register};
 use crate::filesystem::walks::Walks;
-use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, Kind, Listing, Node, Times};
+use crate::namespace::{Attributes, Content, Directory, Entry, FileNode, GONE, Kind, Listing, Node, Times};
 use crate::store::Store;
 
 /// The root's inode, as the kernel's protocol fixes it.
@@ -231,6 +231,11 @@ impl Filesystem {
         }
     }
 
+    /// Where an inode stands: its parent and its name; `None` if the kernel does not hold it.
+    pub fn place(&self, inode: u64) -> Option<(u64, Arc<str>)> {
+        self.0.inodes.place(inode)
+    }
+
     /// All extended attributes of an inode, from memory.
     ///
     /// # Errors
@@ -260,6 +265,9 @@ impl Filesystem {
 
     fn file_attributes(&self, file: &FileNode) -> Attributes {
         let mut attributes = file.attributes.clone();
+        if file.told.gone.as_ref().is_some_and(|gone| gone()) {
+            attributes.push((GONE.0.into(), GONE.1.into()));
+        }
         if let Content::Remote(remote) = &file.content {
             let (bytes, complete) = self.0.store.cached(remote);
             attributes.push(("user.dcmsfs.cached_bytes".into(), bytes.to_string().into()));
@@ -316,7 +324,13 @@ impl Filesystem {
         match (self.size_now(node), node) {
             (Some(size), _) => Ok(size),
             (None, Node::File(file)) => match &file.content {
-                Content::Remote(remote) => self.0.store.object(remote).length().await,
+                Content::Remote(remote) => {
+                    let length = self.0.store.object(remote).length().await;
+                    if let Err(error) = &length {
+                        tell_lost(file, error).await;
+                    }
+                    length
+                }
                 _ => Ok(0),
             },
             (None, Node::Directory(_)) => Ok(0),
@@ -324,10 +338,21 @@ impl Filesystem {
     }
 }
 
+/// Lets a file's catalogue know when its service has not got it.
+async fn tell_lost(file: &FileNode, error: &Error) {
+    let gone = |error: &Error| error.kind() == ErrorKind::NotFound;
+    // It may have been judged since by who reads: to them it has changed.
+    if let Some(lost) = &file.told.lost
+        && (gone(error) || gone(&error.clone().original()))
+    {
+        lost().await;
+    }
+}
+
 /// Lets a file's catalogue remember its length, if that is news.
 fn learnt(node: &Node, size: u64) {
     if let Node::File(file) = node
-        && let (Content::Remote(remote), Some(learn)) = (&file.content, &file.learn)
+        && let (Content::Remote(remote), Some(learn)) = (&file.content, &file.told.length)
         && remote.length != Some(size)
     {
         learn(size);

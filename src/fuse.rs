@@ -66,6 +66,16 @@ impl Kernel {
             tracing::debug!("the kernel keeps a size: {error}");
         }
     }
+
+    /// What stood at this place may be gone: the name is to be looked up again. Waits until nobody works with the
+    /// directory, so not for threads that answer the kernel.
+    fn forget_name(&self, parent: u64, name: &str) {
+        if let Some(notifier) = self.0.get()
+            && let Err(error) = notifier.inval_entry(INodeNo(parent), OsStr::new(name))
+        {
+            tracing::debug!("the kernel keeps a name: {error}");
+        }
+    }
 }
 
 impl Adapter {
@@ -183,12 +193,16 @@ impl fuser::Filesystem for Adapter {
         reply: ReplyData,
     ) {
         guarded(|| {
-            let kernel = self.kernel.clone();
+            let (kernel, answers, places) =
+                (self.kernel.clone(), self.answers.clone(), self.filesystem.clone());
             let respond = move |result: std::result::Result<bytes::Bytes, Errno>| match result {
                 Ok(bytes) => reply.data(&bytes),
                 Err(error) => {
                     if error == Errno::ESTALE {
                         kernel.forget_size(inode);
+                        if let Some((parent, name)) = places.place(inode.0) {
+                            answers.aside(move || kernel.forget_name(parent, &name));
+                        }
                     }
                     reply.error(error);
                 }

@@ -129,12 +129,32 @@ pub struct FileNode {
     pub times: Times,
     /// Its extended attributes, beside those of the cache.
     pub attributes: Attributes,
-    /// To be told the length of a remote file when it turns out to be another than expected.
-    pub learn: Option<Learn>,
+    /// Who is told what its service says of it.
+    pub told: Told,
+}
+
+/// What the catalogue of a remote file is told when its service knows better.
+#[derive(Default)]
+pub struct Told {
+    /// The length turned out to be another than expected.
+    pub length: Option<Learn>,
+    /// The service has not got it.
+    pub lost: Option<Lost>,
+    /// Asked whether the service has the product no more.
+    pub gone: Option<Gone>,
 }
 
 /// Remembers the length of a file.
 pub type Learn = Box<dyn Fn(u64) + Send + Sync>;
+
+/// Whether a file is what is left of a product.
+pub type Gone = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// How what is left of a product says so: name and value of an extended attribute.
+pub const GONE: (&str, &str) = ("user.dcmsfs.state", "gone upstream");
+
+/// Forgets what was known of a file.
+pub type Lost = Box<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Fetches a document.
 pub type Load = Arc<dyn Fn() -> BoxFuture<'static, Result<Bytes>> + Send + Sync>;
@@ -164,7 +184,7 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
-            learn: None,
+            told: Told::default(),
         }))
     }
 
@@ -175,19 +195,14 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
-            learn: None,
+            told: Told::default(),
         }))
     }
 
     /// A file that is fetched when read.
-    pub fn remote(
-        remote: Remote,
-        times: impl Into<Times>,
-        attributes: Attributes,
-        learn: Option<Learn>,
-    ) -> Self {
+    pub fn remote(remote: Remote, times: impl Into<Times>, attributes: Attributes, told: Told) -> Self {
         let content = Content::Remote(remote);
-        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, learn }))
+        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, told }))
     }
 
     /// Directory or file, for listings.

@@ -24,6 +24,7 @@ mod mount {
     mod passthrough;
     mod places;
     mod reading;
+    mod rolling;
     mod secrets;
     mod shelf;
     mod slots;

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::inodes::inode_number;
 use crate::filesystem::pages::Pages;
-use crate::namespace::{Directory, Listing, Load};
+use crate::namespace::{Directory, FileNode, Listing, Load};
 use crate::reader::Cursors;
 use crate::store::Object;
 
@@ -30,6 +30,8 @@ pub struct OpenFile {
     pub(super) counts: bool,
     /// Whether [`Pages`] is still to be told that it has read.
     pub(super) unsettled: AtomicBool,
+    /// What it is.
+    pub(super) node: Arc<FileNode>,
     /// Where its bytes come from.
     pub source: Source,
 }

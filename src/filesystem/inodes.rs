@@ -112,6 +112,11 @@ impl Inodes {
         }
     }
 
+    /// Where an inode stands: its parent and its name.
+    pub fn place(&self, number: u64) -> Option<(u64, Arc<str>)> {
+        self.table.read().get(&number).map(|inode| (inode.parent, Arc::clone(&inode.name)))
+    }
+
     /// Notes the size that the kernel is told.
     pub fn told_size(&self, number: u64, size: u64) {
         if let Some(inode) = self.table.write().get_mut(&number) {

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::filesystem::Filesystem;
 use crate::filesystem::handles::{OpenFile, Shared, Source};
 use crate::filesystem::pages::{Caching, Registered};
 use crate::filesystem::walks::Opened;
+use crate::filesystem::{Filesystem, tell_lost};
 use crate::namespace::{Content, Node};
 use crate::object::ByteRange;
 use crate::store::Object;
@@ -68,13 +68,14 @@ impl Filesystem {
             }
         };
         let caching = caching.unwrap_or(Caching::Bypass);
-        let file = OpenFile {
+        let opened = OpenFile {
             shared: Arc::clone(&shared),
             counts: !matches!(caching, Caching::Bypass),
             unsettled: AtomicBool::new(matches!(caching, Caching::Drop)),
+            node: file,
             source,
         };
-        Ok(OpenedFile { handle: self.0.handles.add_file(file), caching })
+        Ok(OpenedFile { handle: self.0.handles.add_file(opened), caching })
     }
 
     fn open_remote(
@@ -142,12 +143,20 @@ impl Filesystem {
                 }
                 Ok(held(bytes, range))
             }
-            Source::Remote(object) => {
-                let length = object.length().await.map_err(changed_while_open)?;
-                let plan = file.shared.cursors.lock().plan(range, length, object.format());
-                self.0.store.read(object, range, &plan).await.map_err(changed_while_open)
-            }
+            Source::Remote(object) => match self.read_remote(&file, object, range).await {
+                Ok(bytes) => Ok(bytes),
+                Err(error) => {
+                    tell_lost(&file.node, &error).await;
+                    Err(changed_while_open(error))
+                }
+            },
         }
+    }
+
+    async fn read_remote(&self, file: &OpenFile, object: &Arc<Object>, range: ByteRange) -> Result<Bytes> {
+        let length = object.length().await?;
+        let plan = file.shared.cursors.lock().plan(range, length, object.format());
+        self.0.store.read(object, range, &plan).await
     }
 
     /// Closes a file; the kernel also closes one that it was told is open but did not take.

@@ -42,6 +42,11 @@ impl Answers {
         });
     }
 
+    /// Runs work that may wait, beside everything else.
+    pub(super) fn aside(&self, work: impl FnOnce() + Send + 'static) {
+        self.0.spawn_blocking(work);
+    }
+
     /// Replies with what is on disk, from the thread that reads it: each further thread that a small read
     /// passes through costs more than the disk does. `work` is for what turns out damaged.
     pub(super) fn answer_from_disk(

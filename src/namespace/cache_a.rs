@@ -10,6 +10,7 @@ mod by_tile;
 mod dates;
 mod day;
 mod footprints;
+mod gone;
 mod listings;
 mod product;
 mod products;

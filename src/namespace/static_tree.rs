@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 
@@ -13,15 +14,21 @@ use crate::namespace::{Attributes, Directory, Entry, FIXED, Listing, Node, Times
 #[derive(Clone, Default)]
 pub struct StaticDirectory {
     nodes: Arc<BTreeMap<Arc<str>, Node>>,
+    /// Those of the nodes that were made as trees.
+    trees: Arc<BTreeMap<Arc<str>, StaticDirectory>>,
     times: Times,
     attributes: Arc<Attributes>,
+    edition: u64,
 }
+
+/// Editions of trees.
+static EDITIONS: AtomicU64 = AtomicU64::new(FIXED + 1);
 
 impl StaticDirectory {
     /// A directory of these nodes, listed in the order of their names.
     pub fn of<N: Into<Arc<str>>>(nodes: impl IntoIterator<Item = (N, Node)>) -> Self {
         let nodes = nodes.into_iter().map(|(name, node)| (name.into(), node)).collect();
-        Self { nodes: Arc::new(nodes), times: Times::default(), attributes: Arc::default() }
+        Self { nodes: Arc::new(nodes), edition: FIXED, ..Self::default() }
     }
 
     /// A tree from files with relative paths, all directories with the same times. A path that is a
@@ -39,13 +46,43 @@ impl StaticDirectory {
                 }
             }
         }
+        let mut trees: BTreeMap<Arc<str>, Self> = BTreeMap::new();
         for (name, files) in below {
-            level.insert(name.into(), Node::directory(Self::tree(files, times)));
+            let (name, tree) = (Arc::<str>::from(name), Self::tree(files, times));
+            level.insert(Arc::clone(&name), Node::directory(tree.clone()));
+            trees.insert(name, tree);
         }
-        Self { nodes: Arc::new(level), times, attributes: Arc::default() }
+        let edition = EDITIONS.fetch_add(1, Ordering::Relaxed);
+        let (nodes, trees) = (Arc::new(level), Arc::new(trees));
+        Self { nodes, trees, times, attributes: Arc::default(), edition }
     }
 
-    fn find(&self, name: &str) -> Result<Node> {
+    /// All nodes by their names.
+    pub fn nodes(&self) -> impl Iterator<Item = (&Arc<str>, &Node)> {
+        self.nodes.iter()
+    }
+
+    /// The directory at the end of this way through a tree.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    pub fn below(&self, path: &[String]) -> Result<Self> {
+        let mut here = self.clone();
+        for name in path {
+            let next = here.trees.get(name.as_str()).cloned();
+            here = match next {
+                Some(next) => next,
+                None => return fail(ErrorKind::NotFound, format!("there is no directory {name} here")),
+            };
+        }
+        Ok(here)
+    }
+
+    /// The node of a name.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none.
+    pub fn find(&self, name: &str) -> Result<Node> {
         match self.nodes.get(name) {
             Some(node) => Ok(node.clone()),
             None => fail(ErrorKind::NotFound, format!("there is no {name} here")),
@@ -82,7 +119,7 @@ impl Directory for StaticDirectory {
     }
 
     fn edition(&self) -> Option<u64> {
-        Some(FIXED)
+        Some(self.edition)
     }
 
     /// Of all that is in it together.

@@ -24,7 +24,7 @@ use crate::fuse::report;
 use crate::namespace::cache_a::{self, Archive};
 use crate::namespace::cache_b::{self, Stores};
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Content, Directory, FileNode, Node, Times};
+use crate::namespace::{Content, Directory, FileNode, Node, Times, Told};
 use crate::run::cache;
 use crate::run::doors::Doors;
 use crate::run::places;
@@ -130,6 +130,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
             restriction: root.restriction.clone(),
             fetch: fetch.clone(),
             shelf: shelf.clone(),
+            store: store.clone(),
         });
         archives.push(Arc::clone(&archive));
         nodes.insert(root.name.as_str().into(), cache_a::root(archive));
@@ -155,7 +156,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
             content,
             times: Times::default(),
             attributes: Vec::new(),
-            learn: None,
+            told: Told::default(),
         }))
     };
     let status = Arc::clone(&report);

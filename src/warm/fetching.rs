@@ -122,7 +122,7 @@ impl Run<'_> {
                 self.progress.bytes.fetch_add(length, Ordering::Relaxed);
                 self.progress.empty.fetch_add(u64::from(length == 0), Ordering::Relaxed);
                 if let (Set::File(_, node, _), None) = (set, remote.length)
-                    && let Some(learn) = &node.learn
+                    && let Some(learn) = &node.told.length
                 {
                     learn(length);
                 }

@@ -197,6 +197,7 @@ fn record(
         outline: geometry.and_then(Outline::of_geometry),
         cloud_cover: properties.number(&["eo:cloud_cover", "cloudCover"]).map(|percent| percent as f32),
         bucket: Bucket::decide(identifier.as_ref(), facts),
+        gone: false,
         shape,
         id: id.into(),
     }

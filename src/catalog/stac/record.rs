@@ -45,6 +45,9 @@ pub struct ItemRecord {
     /// Whether it is shown as a folder or as one file.
     #[serde(rename = "f")]
     pub shape: Shape,
+    /// The service has it no more; it is known from before.
+    #[serde(rename = "g", default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
 }
 
 impl ItemRecord {

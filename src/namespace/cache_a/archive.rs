@@ -9,6 +9,7 @@ use moka::future::Cache;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+use super::gone::Doubts;
 use super::listings::{Listings, is_passing};
 use super::products::place_of;
 use crate::backend::s3::Objects;
@@ -21,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::namespace::static_tree::StaticDirectory;
 use crate::object::ObjectId;
-use crate::store::{Access, Format, Remote};
+use crate::store::{Access, Format, Remote, Store};
 
 /// Bytes of items as served that are kept.
 pub(super) const ITEM_BYTES: u64 = 32 << 20;
@@ -43,6 +44,8 @@ pub struct Options {
     pub fetch: Fetch,
     /// Where answers are kept on disk.
     pub shelf: Shelf,
+    /// Where files are kept.
+    pub store: Store,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +61,7 @@ pub struct Archive {
     pub(super) shelving: TaskTracker,
     pub(super) client: Client,
     pub(super) listings: Listings,
+    pub(super) doubts: Doubts,
     collections: Cache<(), Arc<Vec<Collection>>>,
     samples: Cache<Arc<str>, Arc<Sample>>,
     items: Cache<ItemKey, Arc<Item>>,
@@ -90,6 +94,7 @@ impl Archive {
             collections: Cache::builder().max_capacity(1).time_to_live(Duration::from_secs(600)).build(),
             shelving: TaskTracker::new(),
             listings: Listings::new(),
+            doubts: Doubts::default(),
             samples: Cache::builder().max_capacity(100).time_to_live(Duration::from_secs(6 * 3600)).build(),
             items: Cache::builder()
                 .max_capacity(ITEM_BYTES)
@@ -207,7 +212,9 @@ impl Archive {
         let ask = async {
             let known = self.recall_item(collection, id).await;
             let known = match known {
-                Some(known) if known.fresh => return Ok(Arc::new(known.what)),
+                Some(known) if known.fresh && !self.doubts_item(collection, &known.what, known.fetched) => {
+                    return Ok(Arc::new(known.what));
+                }
                 known => known,
             };
             match (self.client.item(collection, id).await, known) {
@@ -215,6 +222,10 @@ impl Archive {
                     let item = Arc::new(item);
                     self.shelve_items(collection, vec![Arc::clone(&item)]);
                     Ok(item)
+                }
+                (Ok(None), Some(mut known)) if self.is_left(&known.what) => {
+                    known.what.record.gone = true;
+                    Ok(Arc::new(known.what))
                 }
                 (Ok(None), known) => {
                     if known.is_some() {
@@ -227,6 +238,13 @@ impl Archive {
             }
         };
         self.items.try_get_with(key, ask).await.map_err(|error: Arc<Error>| error.as_ref().clone())
+    }
+
+    /// What is in memory of a product is not believed any more.
+    pub(super) async fn forget(&self, collection: &Arc<str>, id: &str) {
+        let key = ItemKey { collection: Arc::clone(collection), id: id.into() };
+        self.items.invalidate(&key).await;
+        self.products.invalidate(&key).await;
     }
 
     /// The item if it is in memory.
@@ -252,6 +270,13 @@ impl Archive {
         };
         let product = self.products.try_get_with(key, ask).await;
         product.map(|(inside, _)| inside).map_err(|error| error.as_ref().clone())
+    }
+
+    /// The inside of a product if it is in memory.
+    pub(super) fn product_at_hand(&self, collection: &Arc<str>, id: &str) -> Option<StaticDirectory> {
+        use futures_util::FutureExt;
+        let key = ItemKey { collection: Arc::clone(collection), id: id.into() };
+        self.products.get(&key).now_or_never().flatten().map(|(inside, _)| inside)
     }
 
     /// The lengths of an item's files that it does not tell and that were learnt before, by their addresses.

@@ -38,6 +38,13 @@ pub(super) struct Key {
     span: Span,
 }
 
+/// What was listed before a search.
+pub(super) struct Before {
+    pub(super) products: Arc<Products>,
+    /// Only this bucket of it is searched.
+    pub(super) place: Option<String>,
+}
+
 type Flight = Shared<BoxFuture<'static, Result<Arc<Products>>>>;
 
 /// All listings of an archive.
@@ -62,12 +69,24 @@ impl Archive {
     /// # Errors
     /// What the service met.
     pub(super) async fn listing(self: &Arc<Self>, scope: &Scope, span: Span) -> Result<Arc<Products>> {
+        self.listing_after(scope, span, None).await
+    }
+
+    /// The same; `before`: what was listed of a wider scope long ago, and the bucket that this one is about.
+    pub(super) async fn listing_after(
+        self: &Arc<Self>,
+        scope: &Scope,
+        span: Span,
+        before: Option<Before>,
+    ) -> Result<Arc<Products>> {
         let known = self.recall(scope, span).await;
-        if let Some(known) = known.as_ref().filter(|known| known.age.is_fresh()) {
+        if let Some(known) = known.as_ref().filter(|known| self.is_believed(scope, span, known)) {
             return Ok(Arc::clone(known));
         }
-        let flight = self.flight(scope, span);
-        let Some(old) = known.filter(|old| old.age.settled) else { return flight.await };
+        let before = known.clone().map(|products| Before { products, place: None }).or(before);
+        let flight = self.flight(scope, span, before);
+        let doubted = |old: &Arc<Products>| self.doubts_listing(&scope.collection, span, old.age.fetched_at);
+        let Some(old) = known.filter(|old| old.age.settled && !doubted(old)) else { return flight.await };
         match timeout(PATIENCE, flight).await {
             Ok(Ok(new)) => Ok(new),
             Ok(Err(error)) if is_passing(&error) => {
@@ -81,12 +100,16 @@ impl Archive {
 
     /// The listing if it is known and still true.
     pub(super) async fn fresh(&self, scope: &Scope, span: Span) -> Option<Arc<Products>> {
-        self.recall(scope, span).await.filter(|known| known.age.is_fresh())
+        self.recall(scope, span).await.filter(|known| self.is_believed(scope, span, known))
+    }
+
+    fn is_believed(&self, scope: &Scope, span: Span, known: &Products) -> bool {
+        known.age.is_fresh() && !self.doubts_listing(&scope.collection, span, known.age.fetched_at)
     }
 
     /// The listing if it is in memory and still true.
     pub(super) fn in_memory(&self, scope: &Scope, span: Span) -> Option<Arc<Products>> {
-        self.listings.memory.get(&key(scope, span)).filter(|known| known.age.is_fresh())
+        self.listings.memory.get(&key(scope, span)).filter(|known| self.is_believed(scope, span, known))
     }
 
     /// Remembers what was made from another listing.
@@ -95,7 +118,7 @@ impl Archive {
     }
 
     /// The listing as it was, however long ago.
-    async fn recall(&self, scope: &Scope, span: Span) -> Option<Arc<Products>> {
+    pub(super) async fn recall(&self, scope: &Scope, span: Span) -> Option<Arc<Products>> {
         if let Some(known) = self.listings.memory.get(&key(scope, span)) {
             return Some(known);
         }
@@ -104,8 +127,8 @@ impl Archive {
         Some(recalled)
     }
 
-    /// The search under way for this listing, begun if there is none.
-    fn flight(self: &Arc<Self>, scope: &Scope, span: Span) -> Flight {
+    /// The search under way for this listing, begun if there is none. What is left of the products `before` stays.
+    fn flight(self: &Arc<Self>, scope: &Scope, span: Span, before: Option<Before>) -> Flight {
         let key = key(scope, span);
         let mut flights = self.listings.flights.lock();
         if let Some(flight) = flights.get(&key) {
@@ -113,7 +136,7 @@ impl Archive {
         }
         let (archive, scope, ended) = (Arc::clone(self), scope.clone(), key.clone());
         let search = tokio::spawn(async move {
-            let found = archive.search(&scope, span).await;
+            let found = archive.search(&scope, span, before).await;
             let found = found.map(|(products, complete)| (Arc::new(products), complete));
             if let Ok((products, complete)) = &found {
                 archive.keep_listing(&scope, span, products);
@@ -133,7 +156,7 @@ impl Archive {
     }
 
     /// Asks the service for the products of some days; whether it gave all of them.
-    async fn search(&self, scope: &Scope, span: Span) -> Result<(Products, bool)> {
+    async fn search(&self, scope: &Scope, span: Span, before: Option<Before>) -> Result<(Products, bool)> {
         let mut records = Vec::new();
         let mut few = Vec::new();
         let mut bytes = 0;
@@ -159,6 +182,11 @@ impl Archive {
         }
         if bytes <= ITEM_BYTES / 4 {
             self.keep_items(&scope.collection, few).await;
+        }
+        // What an incomplete listing lacks need not have gone.
+        if let Some(Before { products, place }) = before.filter(|_| complete) {
+            let place = place.as_deref();
+            records.extend(self.remains(&scope.collection, &products, &records, place).await);
         }
         Ok((Products::new(records, age_of(span, Timestamp::now(), complete)), complete))
     }

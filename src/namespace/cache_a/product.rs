@@ -10,9 +10,12 @@ use crate::catalog::identifier::without_packing;
 use crate::catalog::stac::{Asset, Item, ItemRecord, Moment, Shape};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_a::archive::{Archive, Lengths};
+use crate::namespace::cache_a::products::day_of;
 use crate::namespace::name::encode;
 use crate::namespace::static_tree::StaticDirectory;
-use crate::namespace::{Attributes, Directory, Learn, Listing, Load, Node, Times};
+use crate::namespace::{
+    Attributes, Directory, Entry, GONE, Gone, Learn, Listing, Load, Lost, Node, Times, Told,
+};
 
 /// What the name of a product's STAC item ends with.
 pub(super) const ITEM_SUFFIX: &str = ".stac.json";
@@ -71,7 +74,8 @@ pub(super) async fn node(
     }
     let asset = item.assets.iter().find(|asset| asset.whole_product == (part == Part::Archive));
     let lengths = archive.lengths(&item).await;
-    match asset.and_then(|asset| file(archive, &item, asset, &lengths)) {
+    let gone = record.gone || item.record.gone;
+    match asset.and_then(|asset| file(archive, collection, &item, asset, &lengths, gone)) {
         Some(node) => Ok(node),
         None => fail(ErrorKind::NotFound, format!("{} has no such file", record.id)),
     }
@@ -81,43 +85,88 @@ pub(super) async fn node(
 pub(super) fn folder(archive: &Arc<Archive>, collection: &Arc<str>, record: &ItemRecord) -> Option<Node> {
     let Shape::Folder(_) = record.shape else { return None };
     let (archive, collection) = (Arc::clone(archive), Arc::clone(collection));
-    let (id, times) = (record.id.as_ref().into(), times_of(record));
-    Some(Node::directory(ProductDirectory { archive, collection, id, times }))
+    let (id, times, gone) = (record.id.as_ref().into(), times_of(record), record.gone);
+    Some(Node::directory(ProductDirectory { archive, collection, id, times, gone, path: Vec::new() }))
 }
 
-/// The folder of a product.
+/// The folder of a product, or one inside it. What is inside is looked up in what is known of the product now, so that a
+/// product that has changed or gone is seen to have done so at each level.
+#[derive(Clone)]
 struct ProductDirectory {
     archive: Arc<Archive>,
     collection: Arc<str>,
     id: Arc<str>,
     times: Times,
+    /// The service has it no more: only what is left is shown.
+    gone: bool,
+    /// The way here from the product's folder.
+    path: Vec<String>,
 }
 
 impl ProductDirectory {
+    /// What is in the product's folder.
     async fn inside(&self) -> Result<StaticDirectory> {
         let make = |item: &Item, lengths: &Lengths| {
             let files = item.assets.iter().filter(|asset| !asset.whole_product);
             let named = files.filter_map(|asset| {
                 let path: Vec<String> = asset.path.split('/').map(encode).collect();
-                Some((path.join("/"), file(&self.archive, item, asset, lengths)?))
+                let gone = self.gone || item.record.gone;
+                Some((path.join("/"), file(&self.archive, &self.collection, item, asset, lengths, gone)?))
             });
             StaticDirectory::tree(named, self.times)
         };
         self.archive.product(&self.collection, &self.id, make).await
     }
+
+    /// What is here, as far as the product is in memory.
+    fn here_now(&self) -> Option<StaticDirectory> {
+        self.archive.product_at_hand(&self.collection, &self.id)?.below(&self.path).ok()
+    }
+
+    /// A node as it is shown.
+    fn shown(&self, name: &str, node: Node) -> Node {
+        match node {
+            Node::Directory(_) => {
+                let path = self.path.iter().cloned().chain([name.to_owned()]).collect();
+                Node::directory(Self { path, ..self.clone() })
+            }
+            Node::File(_) => node,
+        }
+    }
+
+    fn listed(&self, here: &StaticDirectory) -> Listing {
+        let entry =
+            |(name, node): (&Arc<str>, &Node)| Entry::of(Arc::clone(name), self.shown(name, node.clone()));
+        Listing::of(here.nodes().map(entry).collect())
+    }
 }
 
 impl Directory for ProductDirectory {
     fn lookup<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Node>> {
-        Box::pin(async move { self.inside().await?.lookup(name).await })
+        Box::pin(async move {
+            let here = self.inside().await?.below(&self.path)?;
+            Ok(self.shown(name, here.find(name)?))
+        })
+    }
+
+    fn at_hand(&self, name: &str) -> Option<Result<Node>> {
+        Some(self.here_now()?.find(name).map(|node| self.shown(name, node)))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
-        Box::pin(async { self.inside().await?.list().await })
+        Box::pin(async { Ok(self.listed(&self.inside().await?.below(&self.path)?)) })
+    }
+
+    fn list_at_hand(&self) -> Option<Listing> {
+        self.here_now().map(|here| self.listed(&here))
+    }
+
+    fn edition(&self) -> Option<u64> {
+        self.here_now()?.edition()
     }
 
     fn is_product(&self) -> bool {
-        true
+        self.path.is_empty()
     }
 
     fn times(&self) -> Times {
@@ -126,20 +175,36 @@ impl Directory for ProductDirectory {
 
     /// Those of the item, once it is in memory: a listing of attributes must not cost a request each.
     fn attributes(&self) -> Attributes {
+        if !self.path.is_empty() {
+            return Attributes::new();
+        }
         let item = self.archive.item_at_hand(&self.collection, &self.id);
-        let attributes = item.map(|item| item.attributes()).unwrap_or_default();
         // The kernel's limits, xattr(7): 255 bytes a name, 64 KiB all names together and each value.
         let plain = |name: &str| name.len() <= 200 && name.bytes().all(|byte| byte.is_ascii_graphic());
-        attributes
+        let gone = self.gone || item.as_ref().is_some_and(|item| item.record.gone);
+        let state = gone.then(|| (GONE.0.to_owned(), Bytes::from(GONE.1)));
+        let attributes = item.map(|item| item.attributes()).unwrap_or_default();
+        let stac = attributes
             .into_iter()
             .filter(|(name, value)| plain(name) && value.len() < 64 << 10)
             .take(250)
-            .map(|(name, value)| (format!("user.stac.{name}"), Bytes::from(value)))
-            .collect()
+            .map(|(name, value)| (format!("user.stac.{name}"), Bytes::from(value)));
+        state.into_iter().chain(stac).collect()
     }
 }
 
-fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -> Option<Node> {
+/// The file of an asset; of what is `gone` only if it is complete on disk.
+fn file(
+    archive: &Arc<Archive>,
+    collection: &Arc<str>,
+    item: &Item,
+    asset: &Asset,
+    lengths: &Lengths,
+    gone: bool,
+) -> Option<Node> {
+    if gone && !archive.is_complete(asset) {
+        return None;
+    }
     let mut remote = archive.remote(asset)?;
     remote.updated = item.updated.clone();
     remote.length = remote.length.or_else(|| lengths.get(&remote.id).copied());
@@ -150,6 +215,20 @@ fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -
     if let Some(kind) = &asset.media_type {
         attributes.push(("user.stac.type".into(), Bytes::from(kind.clone())));
     }
+    let (weak, collection, id) = (Arc::downgrade(archive), Arc::clone(collection), item.id().to_owned());
+    let day = day_of(&item.record);
+    let (archived, named) = (weak.clone(), (Arc::clone(&collection), id.clone()));
+    let gone: Gone = Box::new(move || {
+        gone || archived.upgrade().is_some_and(|archive| archive.is_gone(&named.0, &named.1))
+    });
+    let lost: Lost = Box::new(move || {
+        let (archive, collection, id) = (weak.upgrade(), Arc::clone(&collection), id.clone());
+        Box::pin(async move {
+            if let Some(archive) = archive {
+                archive.lost(&collection, &id, day).await;
+            }
+        })
+    });
     let learnt = asset.size.is_none().then(|| -> Learn {
         let (archive, id) = (Arc::downgrade(archive), remote.id.clone());
         let told = AtomicU64::new(u64::MAX);
@@ -160,5 +239,6 @@ fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -
             }
         })
     });
-    Some(Node::remote(remote, times_of(&item.record), attributes, learnt))
+    let told = Told { length: learnt, lost: Some(lost), gone: Some(gone) };
+    Some(Node::remote(remote, times_of(&item.record), attributes, told))
 }

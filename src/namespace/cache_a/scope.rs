@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::archive::Archive;
+use super::listings::Before;
 use super::products::Products;
 use super::span::Span;
 use crate::catalog::expression::{Expression, Grain};
@@ -49,9 +50,13 @@ impl Scope {
     /// # Errors
     /// What the service met.
     pub(super) async fn products(&self, span: Span) -> Result<Arc<Products>> {
+        self.products_after(span, None).await
+    }
+
+    async fn products_after(&self, span: Span, before: Option<Before>) -> Result<Arc<Products>> {
         match self.known(span).await {
             Some(products) => Ok(products),
-            None => self.archive.listing(self, span).await,
+            None => self.archive.listing_after(self, span, before).await,
         }
     }
 
@@ -65,7 +70,11 @@ impl Scope {
             return Ok(whole);
         }
         match self.within(name) {
-            Some(part) => part.products(span).await,
+            Some(part) => {
+                let before = self.archive.recall(self, span).await;
+                let before = before.map(|products| Before { products, place: Some(name.to_owned()) });
+                part.products_after(span, before).await
+            }
             None => self.archive.listing(self, span).await,
         }
     }

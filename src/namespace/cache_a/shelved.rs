@@ -41,6 +41,7 @@ struct Recalled {
 pub(super) struct Known<T> {
     pub(super) what: T,
     pub(super) fresh: bool,
+    pub(super) fetched: Timestamp,
 }
 
 impl Archive {
@@ -73,7 +74,7 @@ impl Archive {
         let kept = self.options.shelf.get(self.item_key(collection, id)).await?;
         let item = Item::parse(&Bytes::from(kept.bytes), None).ok()?;
         let keep = day_of(&item.record).map_or(TIMELESS, |day| Span::day(day).keep(kept.fetched));
-        Some(Known { fresh: is_within(kept.fetched, keep), what: item })
+        Some(Known { fresh: is_within(kept.fetched, keep), fetched: kept.fetched, what: item })
     }
 
     /// Keeps items on disk, but not those whose addresses need the page that they came with.
@@ -102,7 +103,8 @@ impl Archive {
             |document: &&RawValue| Collection::parse(&Bytes::copy_from_slice(document.get().as_bytes())).ok();
         let collections: Vec<Collection> = documents.iter().filter_map(read).collect();
         let whole = collections.len() == documents.len();
-        whole.then(|| Known { what: collections, fresh: is_within(kept.fetched, COLLECTIONS) })
+        let fetched = kept.fetched;
+        whole.then(|| Known { what: collections, fresh: is_within(fetched, COLLECTIONS), fetched })
     }
 
     /// Keeps the collections on disk.

@@ -11,7 +11,7 @@ use crate::catalog::limits::LISTED_CHUNKS;
 use crate::catalog::zarr::{Array, Level, Place, Selection};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::cache_b::group::GroupDirectory;
-use crate::namespace::{Attributes, Chunks, Directory, Entry, FIXED, Kind, Listing, Node};
+use crate::namespace::{Attributes, Chunks, Directory, Entry, FIXED, Kind, Listing, Node, Told};
 use crate::store::Remote;
 
 /// How long an absent chunk stays absent without asking again: chunks never change once written.
@@ -39,7 +39,7 @@ impl ArrayDirectory {
                 Ok(Node::directory(Self { node, array, level, top: false }))
             }
             Place::Chunk(number) => match remote(&self.node, &self.array, number) {
-                Some((_, remote)) => Ok(Node::remote(remote, None, Attributes::new(), None)),
+                Some((_, remote)) => Ok(Node::remote(remote, None, Attributes::new(), Told::default())),
                 None => self.missing("chunk"),
             },
         }

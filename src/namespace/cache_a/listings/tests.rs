@@ -16,22 +16,25 @@ use crate::fetch::Fetch;
 use crate::fetch::budget::Budget;
 use crate::fetch::slots::UserSlots;
 use crate::namespace::cache_a::archive::Options;
+use crate::store::Store;
 use crate::transport::loopback::{Heard, Reply, Server};
 use crate::transport::{Keyring, Origin, Policy, Transport};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A service with one product, observed at `observed`, that can fall silent.
+/// A service with one product, observed at `observed`, that can fall silent or lose it.
 struct Service {
     server: Server,
     silent: Arc<AtomicBool>,
+    empty: Arc<AtomicBool>,
 }
 
 impl Service {
     async fn with(observed: Timestamp) -> Self {
         let silent = Arc::new(AtomicBool::new(false));
-        let hushed = Arc::clone(&silent);
+        let empty = Arc::new(AtomicBool::new(false));
+        let (hushed, emptied) = (Arc::clone(&silent), Arc::clone(&empty));
         let script = move |heard: &Heard| {
             if !heard.target.starts_with("/search") {
                 return Reply::new(200, "", "{}");
@@ -39,12 +42,15 @@ impl Service {
             if hushed.load(Ordering::Relaxed) {
                 return Reply::default().then_silence();
             }
+            if emptied.load(Ordering::Relaxed) {
+                return Reply::new(200, "", r#"{"features":[],"links":[]}"#);
+            }
             let page = format!(
                 r#"{{"features":[{{"id":"a","collection":"c","properties":{{"datetime":"{observed}"}}}}],"links":[]}}"#
             );
             Reply::new(200, "", page)
         };
-        Self { server: Server::start(script).await, silent }
+        Self { server: Server::start(script).await, silent, empty }
     }
 
     fn archive(&self, shelf: Shelf) -> Arc<Archive> {
@@ -58,8 +64,9 @@ impl Service {
         let backend = Arc::new(Download::new("test", DownloadMethod::Auto, 30 * SECOND, transport));
         let slots = Arc::new(UserSlots::local(2, 60 * SECOND));
         let fetch = Fetch::new(backend, slots, credentials, keyring, Budget::default());
+        let store = Store::new(1 << 20, None, tokio::runtime::Handle::current());
         let (download, collections, restriction) = (None, Vec::new(), Expression::default());
-        Archive::new(Options { root, download, objects: None, collections, restriction, fetch, shelf })
+        Archive::new(Options { root, download, objects: None, collections, restriction, fetch, shelf, store })
     }
 
     fn searches(&self) -> usize {
@@ -108,6 +115,29 @@ async fn a_listing_of_today_is_never_shown_old() {
     tokio::time::pause();
     tokio::time::advance(61 * SECOND).await;
     assert!(scope.products(day).await.is_err());
+}
+
+/// A file of a product that is listed turns out to be missing.
+#[tokio::test]
+async fn what_was_not_found_is_asked_for_again() {
+    let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
+    let archive = service.archive(Shelf::default());
+    let scope = scope(&archive);
+    let day = date(2024, 9, 24);
+    assert_eq!(scope.products(Span::day(day)).await.unwrap().records.len(), 1);
+    service.empty.store(true, Ordering::Relaxed);
+    assert_eq!(scope.products(Span::day(day)).await.unwrap().records.len(), 1, "it is still believed");
+    archive.lost(&"c".into(), "a", Some(day)).await;
+    assert_eq!(scope.products(Span::day(day)).await.unwrap().records.len(), 0);
+    archive.lost(&"c".into(), "b", Some(day)).await;
+    assert_eq!(scope.products(Span::day(day)).await.unwrap().records.len(), 0);
+    assert_eq!(service.searches(), 2, "not again at once");
+    // A product that appears is there once the listing has expired.
+    service.empty.store(false, Ordering::Relaxed);
+    tokio::time::pause();
+    tokio::time::advance(25 * HOUR).await;
+    tokio::time::resume();
+    assert_eq!(scope.products(Span::day(day)).await.unwrap().records.len(), 1);
 }
 
 /// Who gives up waiting does not end the search that others wait for.
