@@ -11,6 +11,7 @@ mod tables;
 
 use std::path::PathBuf;
 
+pub use searches::CACHE_A;
 pub use tables::{
     Access, Cache, CacheA, CacheB, Catalog, Credential, CredentialFiles, Identity, Method, Mount, Network,
     S3, Settings, View, ZarrRoot,

@@ -17,8 +17,8 @@ use crate::credentials::{
     Account, Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential,
 };
 use crate::error::Result;
-use crate::fetch::budget::Budget;
 use crate::fetch::Limit;
+use crate::fetch::budget::Budget;
 use crate::filesystem::Filesystem;
 use crate::fuse::report;
 use crate::namespace::cache_a::{self, Archive};
@@ -33,7 +33,7 @@ use crate::run::s3::S3Plan;
 use crate::run::status::plain;
 use crate::run::status_report::{Report, Root};
 use crate::settings::quantity::{parse_duration, parse_size};
-use crate::settings::{Access, Credential, Method, Settings, address, expand};
+use crate::settings::{Access, CACHE_A, Credential, Method, Settings, address, expand};
 use crate::store::Store;
 use crate::store::disk::Disk;
 use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
@@ -136,8 +136,8 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
         nodes.insert(root.name.as_str().into(), cache_a::root(archive));
         roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
     }
-    if let Some(archive) = archives.first().filter(|_| !settings.view.is_empty()) {
-        nodes.insert("views".into(), views(settings, archive)?);
+    if !settings.view.is_empty() {
+        nodes.insert("views".into(), views(settings, &roots, &archives)?);
     }
     for root in &plan.hosts {
         let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
@@ -175,12 +175,14 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     Ok(Built { filesystem, source, root, store, shelf, _credentials: credentials, budgets, archives, hosts })
 }
 
-/// The saved searches, each as a directory.
-fn views(settings: &Settings, archive: &Arc<Archive>) -> Result<Node> {
+/// The saved searches, each as a directory. `roots` begin with those of the archives, and each search names one of them.
+fn views(settings: &Settings, roots: &[Root], archives: &[Arc<Archive>]) -> Result<Node> {
     let mut views: BTreeMap<Arc<str>, Node> = BTreeMap::new();
     for (name, view) in &settings.view {
-        let found = cache_a::view(archive, &view.collection, &view.expression(name)?);
-        views.insert(name.as_str().into(), found);
+        let wanted = if view.catalog.is_empty() { CACHE_A } else { &view.catalog };
+        let named = roots.iter().zip(archives).find(|(root, _)| root.name == wanted);
+        let Some((_, archive)) = named else { continue };
+        views.insert(name.as_str().into(), cache_a::view(archive, &view.collection, &view.expression(name)?));
     }
     Ok(Node::directory(StaticDirectory::of(views)))
 }
@@ -225,7 +227,7 @@ impl Plan {
         if !a.url.is_empty() {
             let download = Some(&a.download_url).filter(|url| !url.is_empty());
             archives.push(ArchivePlan {
-                name: "cache-a".into(),
+                name: CACHE_A.into(),
                 url: address("cache_a.url", &a.url)?,
                 download: download.map(|url| address("cache_a.download_url", url)).transpose()?,
                 method: match a.download_method {

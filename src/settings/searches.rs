@@ -4,6 +4,9 @@ use crate::catalog::expression::Expression;
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::settings::{CacheA, Settings, View};
 
+/// The name of the root that views search if they name none.
+pub const CACHE_A: &str = "cache-a";
+
 impl CacheA {
     /// What all that is shown has to meet.
     ///
@@ -51,12 +54,16 @@ impl Settings {
                 return fail(ErrorKind::Configuration, format!("view name {name:?}: {rule}"));
             }
             view.expression(name)?;
-        }
-        if !self.view.is_empty() && self.cache_a.url.is_empty() {
-            return fail(
-                ErrorKind::Configuration,
-                "[view.…] searches cache-a, which `cache_a.url = \"\"` leaves out",
-            );
+            let known = match view.catalog.as_str() {
+                "" | CACHE_A => !self.cache_a.url.is_empty(),
+                catalog => self.catalog.iter().any(|known| known.name == catalog),
+            };
+            if !known {
+                let catalog = if view.catalog.is_empty() { CACHE_A } else { &view.catalog };
+                let hint = "name one of the `[[catalog]]` entries, or cache-a where it has an address";
+                let message = format!("`view.{name}.catalog`: there is no catalogue {catalog}: {hint}");
+                return fail(ErrorKind::Configuration, message);
+            }
         }
         Ok(())
     }
@@ -90,11 +97,22 @@ mod tests {
             assert!(restricted(bbox, datetime, cloud).unwrap_err().message().contains(key));
         }
         let mut settings = Settings::default();
-        let view = View { collection: "SENTINEL-2".into(), search: "cloud<x".into() };
-        settings.view.insert("alps".into(), view);
+        let view = |collection: &str, search: &str, catalog: &str| {
+            let [collection, search, catalog] = [collection, search, catalog].map(str::to_owned);
+            View { collection, search, catalog }
+        };
+        settings.view.insert("alps".into(), view("SENTINEL-2", "cloud<x", ""));
         assert!(settings.check().unwrap_err().message().contains("view.alps.search"));
-        settings.view =
-            [("a/b".to_owned(), View { collection: "x".into(), search: "cloud<1".into() })].into();
+        settings.view = [("a/b".to_owned(), view("x", "cloud<1", ""))].into();
         assert!(settings.check().unwrap_err().message().contains("a/b"));
+        settings.view = [("v".to_owned(), view("x", "cloud<1", "mine"))].into();
+        assert!(settings.check().unwrap_err().message().contains("no catalogue mine"));
+        let url = "https://stac.example.org/".to_owned();
+        settings.catalog = vec![crate::settings::Catalog { name: "mine".into(), url, downloads: 2 }];
+        settings.check().unwrap();
+        settings.view.insert("w".into(), view("x", "cloud<1", "cache-a"));
+        settings.check().unwrap();
+        settings.cache_a.url = String::new();
+        assert!(settings.check().unwrap_err().message().contains("view.w.catalog"));
     }
 }

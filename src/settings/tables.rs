@@ -362,6 +362,9 @@ pub struct Network {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct View {
+    /// The `[[catalog]]` searched; empty: cache-a.
+    #[serde(default)]
+    pub catalog: String,
     /// Collection searched.
     pub collection: String,
     /// Search expression.
