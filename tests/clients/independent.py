@@ -3,6 +3,7 @@
     independent.py items CATALOGUE DATA      all of expected.json is listed, by date, once
     independent.py ids CATALOGUE DATA        and found by identifier
     independent.py files CATALOGUE DATA      some files have the bytes of expected.json
+    independent.py shapes CATALOGUE DATA     products as providers describe them are filed and named right
     independent.py chunks STORES DATA        all files of stores.json have their bytes
     independent.py store MOUNTED FILES       xarray and zarr give the same values
 """
@@ -19,9 +20,9 @@ def expected(data):
     return json.loads((pathlib.Path(data) / "expected.json").read_text())
 
 
-def products(catalogue):
+def products(catalogue, collections):
     """(collection, product) for all that by-date shows, with its path: a directory or a single file."""
-    for collection in sorted(catalogue.iterdir()):
+    for collection in sorted(path for path in catalogue.iterdir() if path.name in collections):
         for directory, names, files in os.walk(collection / "by-date", onerror=fail):
             described = {name.removesuffix(".stac.json") for name in files if name.endswith(".stac.json")}
             for name in described:
@@ -40,7 +41,8 @@ def item_of(product):
 
 def items(catalogue, data):
     wanted = {(c, i) for c, of in expected(data).items() for i in of}
-    found = [(collection, item_of(path)["id"]) for collection, path in products(pathlib.Path(catalogue))]
+    shown = products(pathlib.Path(catalogue), expected(data))
+    found = [(collection, item_of(path)["id"]) for collection, path in shown]
     assert len(found) == len(set(found)), "an item is shown twice"
     assert set(found) == wanted, f"{len(found)} of {len(wanted)}; missing {sorted(wanted - set(found))[:3]}"
 
@@ -62,7 +64,7 @@ def digest(path):
 
 def files(catalogue, data):
     known, wanted = expected(data), []
-    for collection, path in sorted(products(pathlib.Path(catalogue))):
+    for collection, path in sorted(products(pathlib.Path(catalogue), known)):
         item = item_of(path)
         assets = known[collection][item["id"]]["assets"]
         here = {file for file in path.rglob("*") if file.is_file()} if path.is_dir() else {path}
@@ -75,6 +77,22 @@ def files(catalogue, data):
         for (file, left), got in zip(wanted, readers.map(lambda pair: digest(pair[0]), wanted)):
             assert got in left, f"{file}: bytes differ"
             assert file.stat().st_size == left[got], f"{file}: size {file.stat().st_size}, {left[got]} expected"
+
+
+def shapes(catalogue, data):
+    for shape in json.loads((pathlib.Path(data) / "shapes.json").read_text()):
+        collection = pathlib.Path(catalogue, shape["collection"])
+        product = collection / "by-date" / shape["place"]
+        same = collection / "by-id" / shape["id"]
+        assert product.exists() and (same.exists() or product.is_file()), shape["place"]
+        if product.is_file():
+            assert list(shape["files"]) == [product.name], product
+            continue
+        here = {str(path.relative_to(product)) for path in product.rglob("*") if path.is_file()}
+        assert here == set(shape["files"]), f"{product}: {sorted(here ^ set(shape['files']))[:3]}"
+        for path, known in shape["files"].items():
+            assert known is None or digest(product / path) == known, f"{product / path}: bytes differ"
+        assert not (product.parent / f"{product.name}.zip").is_dir(), "the archive stands beside the folder"
 
 
 def chunks(stores, data):
@@ -104,4 +122,4 @@ def store(mounted, files):
 if __name__ == "__main__":
     if len(sys.argv) != 4:
         sys.exit(__doc__)
-    {"items": items, "ids": ids, "files": files, "chunks": chunks, "store": store}[sys.argv[1]](*sys.argv[2:])
+    {"items": items, "ids": ids, "files": files, "shapes": shapes, "chunks": chunks, "store": store}[sys.argv[1]](*sys.argv[2:])

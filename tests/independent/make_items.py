@@ -2,9 +2,10 @@
 
     make_items.py DATA_DIRECTORY ASSET_URL
 
-Two collections, 250 items. Everything is computed from the item's number, so two runs give the same bytes.
+Two collections, 250 items, and four of one product each, in the forms that its providers use. Everything is computed from the item's number, so two runs give the same bytes.
 `file:size` is there for every second item only; one in ten has none of the usual tile properties. What a
-client must find is written to `expected.json`: for every item its files with length and SHA-256.
+client must find is written to `expected.json`: for every item its files with length and SHA-256; and to `shapes.json`:
+for the products of providers the place by date and the files in it.
 """
 
 import asyncio
@@ -96,6 +97,60 @@ def collection(name, title, items):
     }
 
 
+S2 = "S2A_MSIL2A_20241107T113311_N0511_R080_T32VKR_20241107T123948"
+S3 = "S3A_SL_2_LST____20200705T094658_20200705T094958_20200706T155921_0179_060_136_2160_LN2_O_NT_004"
+S1 = "S1A_IW_SLC__1SDV_20240924T053012_20240924T053039_055800_06D1A2_3F4B"
+S5P = "S5P_OFFL_L2__NO2____20200303T013547_20200303T031717_12367_01_010302_20200306T053815"
+# Products as the providers of Cache-A describe them: collection, id, time, where they are filed, their name there, how
+# their addresses are written, files (None: the catalogue tells no length).
+SHAPES = [
+    ("sentinel-2-l2a", S2, "2024-11-07T11:33:11Z", "2024/11/07/T32VKR", f"{S2}.SAFE", "s3", {
+        f"GRANULE/L2A_T32VKR_A048972_20241107T113308/IMG_DATA/R10m/T32VKR_20241107T113311_{band}_10m.jp2": 9_000
+        for band in ("B02", "B03", "TCI")} | {"MTD_MSIL2A.xml": 500, "manifest.safe": 300}),
+    ("sentinel-3-sl-2-lst-ntc", S3, "2020-07-05T09:46:58Z", "2020/07/05/SL_2_LST___/R136", f"{S3}.SEN3", "s3",
+     {"LST_in.nc": 4_000, "geodetic_in.nc": 3_000, "xfdumanifest.xml": None}),
+    ("sentinel-1-slc", S1, "2024-09-24T05:30:12Z", "2024/09/24/R178", f"{S1}.SAFE", "relative",
+     {"manifest.safe": 700, "annotation/s1a-iw1-slc-vv-001.xml": 900, "measurement/s1a-iw1-slc-vv-001.tiff": 7_000,
+      "preview/quick-look.png": None}),
+    ("sentinel-5p-l2-no2", S5P, "2020-03-03T01:57:22Z", "2020/03/03/L2__NO2___/O12367", f"{S5P}.nc", "relative",
+     {f"{S5P}.nc": 5_000}),
+]
+
+
+def write_shape(shape, www, asset_url):
+    """An item in one of the forms, and what a client must show of it."""
+    collection, name, time, place, shown, form, files = shape
+    folder = shown if shown != f"{name}.nc" else ""
+    assets, listed = {}, {}
+    for number, (path, size) in enumerate(files.items()):
+        content = random.Random(f"{collection}/{path}").randbytes(size or 100)
+        below = f"shapes/{collection}/{folder}/{path}".replace("//", "/")
+        target = www / "assets" / below
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        asset = {"href": f"./{folder}/{path}".replace(".//", "./"), "roles": ["data"]}
+        if form == "s3":
+            asset["href"] = f"s3://eodata/{collection}/{place[:10]}/{folder}/{path}"
+            asset["alternate"] = {"https": {"href": f"{asset_url}/{urllib.parse.quote(below)}"}}
+            asset["file:local_path"] = f"{folder}/{path}"
+        if size:
+            asset["file:size"] = size
+        assets[f"asset-{number}"] = asset
+        listed[path] = hashlib.sha256(content).hexdigest() if form == "s3" else None
+    if form == "s3":
+        assets["Product"] = {"href": f"{asset_url}/shapes/{name}.zip", "roles": ["archive"], "type": "application/zip"}
+    # In the tile T32VKR; the others may be anywhere.
+    west, south = 4.0, 63.5
+    ring = [[west, south], [west + 1, south], [west + 1, south + 1], [west, south + 1], [west, south]]
+    item = {
+        "type": "Feature", "stac_version": "1.1.0", "stac_extensions": [FILE_EXTENSION], "id": name,
+        "collection": collection, "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": [west, south, west + 1, south + 1],
+        "properties": {"datetime": time, "start_datetime": time, "end_datetime": time}, "links": [], "assets": assets,
+    }
+    return item, {"collection": collection, "id": name, "place": f"{place}/{shown}", "files": listed}
+
+
 async def main(data, asset_url):
     www, catalogue = data / "www", data / "catalogue"
     catalogue.mkdir(parents=True, exist_ok=True)
@@ -108,6 +163,13 @@ async def main(data, asset_url):
         items = [write_item(name, number, product(number), www, asset_url, expected) for number in range(count)]
         await rustac.write(str(catalogue / f"{name}.parquet"), items)
         collections.append(collection(name, title, items))
+    shapes = []
+    for shape in SHAPES:
+        item, shown = write_shape(shape, www, asset_url)
+        shapes.append(shown)
+        await rustac.write(str(catalogue / f"{shape[0]}.parquet"), [item])
+        collections.append(collection(shape[0], "One product as a provider describes it", [item]))
+    (data / "shapes.json").write_text(json.dumps(shapes, indent=1))
     (catalogue / "collections.json").write_text(json.dumps(collections, indent=1))
     (data / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False))
 

@@ -49,6 +49,7 @@ END
         : >"$LOG"
         check "independent.$who: every item of every day, once" independent "$who" items "$M/$name" "$servers"
         check "independent.$who: items by identifier" independent "$who" ids "$M/$name" "$servers"
+        check "independent.$who: products in the forms of providers" independent "$who" shapes "$M/$name" "$servers"
         check "independent.$who: bytes of files, eight readers" independent "$who" files "$M/$name" "$servers"
         check "independent.$who: two downloads at once, never three" independent_two
         check "independent.$who: every file of the stores" independent "$who" chunks "$M/cache-b/climate" "$servers"
