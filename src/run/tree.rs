@@ -17,8 +17,8 @@ use crate::credentials::{
     Account, Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential,
 };
 use crate::error::Result;
-use crate::fetch::budget::Budget;
 use crate::fetch::Limit;
+use crate::fetch::budget::Budget;
 use crate::filesystem::Filesystem;
 use crate::fuse::report;
 use crate::namespace::cache_a::{self, Archive};

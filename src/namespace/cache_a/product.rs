@@ -150,6 +150,9 @@ fn file(archive: &Arc<Archive>, item: &Item, asset: &Asset, lengths: &Lengths) -
     if let Some(kind) = &asset.media_type {
         attributes.push(("user.stac.type".into(), Bytes::from(kind.clone())));
     }
+    if let Some(checksum) = &asset.checksum {
+        attributes.push(("user.stac.file:checksum".into(), Bytes::from(checksum.clone())));
+    }
     let learnt = asset.size.is_none().then(|| -> Learn {
         let (archive, id) = (Arc::downgrade(archive), remote.id.clone());
         let told = AtomicU64::new(u64::MAX);
