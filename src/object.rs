@@ -1,7 +1,11 @@
 //! What a remote file is, apart from where it is shown: its identity, its version, a part of it.
 
+mod checksum;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use checksum::{Checksum, Hasher};
 
 /// Identity of a remote file's bytes: equal ids mean equal bytes.
 ///

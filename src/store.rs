@@ -12,6 +12,7 @@ mod board;
 mod bring;
 mod claim;
 mod compare;
+mod condemned;
 pub mod disk;
 mod flight;
 mod length;
@@ -34,7 +35,7 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::fetch::Fetch;
-use crate::object::{ByteRange, ObjectId};
+use crate::object::{ByteRange, Checksum, ObjectId};
 pub use crate::store::bring::Lanes;
 use crate::store::disk::{Disk, Usage};
 use crate::store::memory::Memory;
@@ -89,6 +90,8 @@ pub struct Remote {
     pub length: Option<u64>,
     /// What the catalogue tells of its version: it is another one when this differs.
     pub updated: Option<Arc<str>>,
+    /// What the catalogue tells of its bytes.
+    pub checksum: Option<Checksum>,
     /// How programs read it.
     pub access: Access,
     /// The door to its service.
@@ -162,17 +165,18 @@ impl Store {
     /// The current version of `remote`. A version that was found stale is not given out again.
     pub fn object(&self, remote: &Remote) -> Arc<Object> {
         let mut objects = self.0.objects.lock();
-        let (length, stored) = match objects.get(&remote.id) {
+        let (length, stored, failed) = match objects.get(&remote.id) {
             Some(object) if !object.is_stale() && !object.is_outdated(remote) => {
                 let object = Arc::clone(object);
                 drop(objects);
                 object.look_at_disk();
                 return object;
             }
-            Some(stale) => (stale.told_length().or(remote.length), None),
-            None => (remote.length, self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id))),
+            Some(wrong) if wrong.is_given_up(remote) => return Arc::clone(wrong),
+            Some(stale) => (stale.told_length().or(remote.length), None, stale.found_wrong()),
+            None => (remote.length, self.0.shared.disk.as_ref().and_then(|disk| disk.find(&remote.id)), 0),
         };
-        let object = Object::new(remote, length, &self.0.shared, stored);
+        let object = Object::new(remote, length, &self.0.shared, stored, failed);
         objects.put(remote.id.clone(), Arc::clone(&object));
         object
     }

@@ -14,6 +14,7 @@ mod mount {
     mod budgets;
     mod cache;
     mod changes;
+    mod checksums;
     mod directories;
     mod faults;
     mod harness;

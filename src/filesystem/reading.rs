@@ -34,7 +34,7 @@ impl Filesystem {
     ///
     /// # Errors
     /// `IsADirectory` for a directory. `Changed` when the kernel was told another size than the file now has: it
-    /// then looks the name up again, and opens again; also while it reads another version by itself.
+    /// then looks the name up again, and opens again; `Corrupt` for a file that came twice with a wrong checksum; also while it reads another version by itself.
     pub fn open(&self, inode: u64, register: Option<Register<'_>>) -> Result<OpenedFile> {
         let to_open = self.0.inodes.to_open(inode)?;
         let Node::File(file) = to_open.node else {
@@ -53,6 +53,10 @@ impl Filesystem {
             }
             Content::Remote(remote) => {
                 let object = self.0.store.object(remote);
+                if let Some(error) = object.refusal() {
+                    // The kernel may still hold the wrong bytes.
+                    return Err(error);
+                }
                 let is = object.known_length();
                 if is.is_some() && to_open.told_size != is {
                     return fail(ErrorKind::Changed, format!("{} has another size now", remote.url.path()));

@@ -154,7 +154,7 @@ impl Object {
     }
 
     /// Hands a block out: to memory first, so that whoever finds no promise finds the bytes.
-    pub(super) fn publish(&self, block: u64, bytes: Bytes, flight: u64) {
+    pub(super) fn publish(self: &Arc<Self>, block: u64, bytes: Bytes, flight: u64) {
         self.shared.memory.put(self.key(block), bytes.clone());
         let mut state = self.state.lock();
         state.failed.remove(&block);

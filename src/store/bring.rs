@@ -19,6 +19,8 @@ use crate::store::{Access, BLOCK, Frontier, Plan, Remote, Store};
 const ROUNDS: usize = 3;
 /// How long the disk may take to write what was handed to it last.
 const WRITTEN: Duration = Duration::from_secs(20);
+/// How long the comparison of a file with its checksum may take; what takes longer is compared all the same.
+const CHECKED: Duration = Duration::from_secs(60);
 /// How long to wait before the disk is looked at again.
 const LOOK: Duration = Duration::from_millis(5);
 /// Blocks that are asked for to learn whether there are parts.
@@ -38,8 +40,15 @@ impl Store {
     /// there, with its bytes.
     ///
     /// # Errors
-    /// What the transfer met. `TooLarge` with the reason when the disk does not take it.
+    /// What the transfer met. `Corrupt` when it came twice with a wrong checksum. `TooLarge` with the reason when the disk does not take it.
     pub async fn bring(&self, remote: &Remote, lanes: Lanes, came: &(dyn Fn(u64) + Sync)) -> Result<u64> {
+        match self.bring_once(remote, lanes, came).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.bring_once(remote, lanes, &|_| {}).await,
+            brought => brought,
+        }
+    }
+
+    async fn bring_once(&self, remote: &Remote, lanes: Lanes, came: &(dyn Fn(u64) + Sync)) -> Result<u64> {
         let Some(disk) = &self.0.shared.disk else {
             return fail(ErrorKind::Configuration, "there is no disk cache: set `[cache] size`");
         };
@@ -57,7 +66,7 @@ impl Store {
                 sleep(LOOK).await;
             }
             if done() {
-                return Ok(length);
+                return self.checked(remote, &object).await.map(|()| length);
             }
             if let Some(reason) = disk.used().paused {
                 return fail(ErrorKind::TooLarge, format!("the disk cache does not take it: {reason}"));
@@ -66,6 +75,19 @@ impl Store {
             object.keep_all();
         }
         fail(ErrorKind::TooLarge, "the disk cache does not hold it: it is too small, or others need its room")
+    }
+
+    /// Waits until what is complete was compared with its checksum, if it has one.
+    async fn checked(&self, remote: &Remote, object: &Object) -> Result<()> {
+        let deadline = Instant::now() + CHECKED;
+        while remote.checksum.is_some()
+            && object.entry().is_some_and(|entry| entry.is_complete() && !entry.is_sealed())
+            && Instant::now() < deadline
+        {
+            sleep(LOOK).await;
+        }
+        let fate = object.state.lock().fate.clone();
+        fate.map_or(Ok(()), Err)
     }
 
     async fn bring_missing(

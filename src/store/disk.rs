@@ -9,6 +9,7 @@
 //! killed at any time. Several daemons share the directory: `space` holds the bound in sum, `sweep` makes room.
 
 mod bits;
+mod checking;
 mod entry;
 mod format;
 mod handle;

@@ -48,6 +48,9 @@ pub struct Object {
     /// Reads so far, and whether nobody has it open any more.
     reads: AtomicU64,
     left: AtomicBool,
+    /// How often in a row the versions before it had the wrong checksum, and when this one was found so.
+    pub(super) failed_before: u32,
+    pub(super) condemned: Mutex<Option<Instant>>,
 }
 
 /// No reader has asked for a block yet.
@@ -91,6 +94,7 @@ impl Object {
         length: Option<u64>,
         shared: &Arc<Shared>,
         stored: Option<Arc<Entry>>,
+        failed_before: u32,
     ) -> Arc<Self> {
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
         let same = |entry: &Arc<Entry>| {
@@ -104,7 +108,7 @@ impl Object {
             }
             None => State { length, ..State::default() },
         };
-        Arc::new(Self {
+        let object = Arc::new(Self {
             remote: remote.clone(),
             version_number: VERSIONS.fetch_add(1, Ordering::Relaxed),
             shared: Arc::clone(shared),
@@ -117,7 +121,13 @@ impl Object {
             reach: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             left: AtomicBool::new(false),
-        })
+            failed_before,
+            condemned: Mutex::default(),
+        });
+        if let Some(entry) = object.entry() {
+            object.expect_checksum(entry);
+        }
+        object
     }
 
     /// Bytes in the object, if known.
@@ -179,7 +189,7 @@ impl Object {
 
     /// Its last reader is gone: what comes behind where it stood is not wanted any more, unless it is opened
     /// again at once, as GDAL does.
-    pub(super) async fn leave(&self) {
+    pub(super) async fn leave(self: &Arc<Self>) {
         let reads = self.reads.load(Ordering::Relaxed);
         sleep(LINGER).await;
         if self.reads.load(Ordering::Relaxed) == reads {
@@ -224,36 +234,24 @@ impl Object {
         timeout(patience, becomes_so).await.is_ok()
     }
 
-    /// Sees what another process has stored of it meanwhile. Reads small local files.
-    pub(super) fn look_at_disk(&self) {
-        match (self.entry(), &self.shared.disk) {
-            (Some(entry), _) if entry.is_complete() => {}
-            (Some(entry), _) => entry.refresh_if_changed(),
-            (None, Some(disk)) if self.is_untouched() => {
-                if let Some(stored) = disk.find(&self.remote.id) {
-                    self.adopt(stored);
-                }
-            }
-            (None, _) => {}
-        }
-    }
-
     /// Whether nothing was asked of its service yet.
-    fn is_untouched(&self) -> bool {
+    pub(super) fn is_untouched(&self) -> bool {
         let state = self.state.lock();
         state.flights == 0 && state.version == Validator::default() && state.fate.is_none()
     }
 
     /// Goes on with what is on disk, if it is of this version.
-    fn adopt(&self, stored: Arc<Entry>) {
+    pub(super) fn adopt(&self, stored: &Arc<Entry>) -> bool {
         let updated = self.remote.updated.as_deref();
         let mut state = self.state.lock();
         let same =
             state.length.is_none_or(|length| length == stored.length()) && !differ(updated, stored.updated());
-        if same && state.flights == 0 && self.entry.set(Arc::clone(&stored)).is_ok() {
+        let adopted = same && state.flights == 0 && self.entry.set(Arc::clone(stored)).is_ok();
+        if adopted {
             state.length = Some(stored.length());
             state.version = stored.version().clone();
         }
+        adopted
     }
 
     /// Its place on disk, if it has one.
@@ -288,15 +286,20 @@ impl Object {
     }
 
     /// Gives a block to the disk, as soon as it is known what it is a block of.
-    pub(super) fn keep(&self, block: u64, bytes: Bytes, known: Option<(u64, Validator)>) {
+    pub(super) fn keep(self: &Arc<Self>, block: u64, bytes: Bytes, known: Option<(u64, Validator)>) {
         let (Some(disk), Some((length, version))) = (&self.shared.disk, known) else { return };
         let updated = self.remote.updated.as_deref();
-        self.entry.get_or_init(|| disk.entry(&self.remote.id, &version, updated, length)).put(block, bytes);
+        let made = || {
+            let entry = disk.entry(&self.remote.id, &version, updated, length);
+            self.expect_checksum(&entry);
+            entry
+        };
+        self.entry.get_or_init(made).put(block, bytes);
     }
 
     /// Gives the disk what is in memory and not on disk yet: it came before its length was known, or when too
     /// much was waiting to be written.
-    pub(super) fn keep_all(&self) {
+    pub(super) fn keep_all(self: &Arc<Self>) {
         let state = self.state.lock();
         let known = state.length.map(|length| (length, state.version.clone()));
         drop(state);
@@ -353,7 +356,7 @@ impl Object {
     }
 
     /// The length was found by coming to the end.
-    pub(super) fn ended_at(&self, length: u64) {
+    pub(super) fn ended_at(self: &Arc<Self>, length: u64) {
         let mut state = self.state.lock();
         state.length = Some(length);
         drop(state);

@@ -21,7 +21,7 @@ use crate::catalog::stac::{Asset, Collection, Extent, Item, Query};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Fetch;
 use crate::namespace::static_tree::StaticDirectory;
-use crate::object::ObjectId;
+use crate::object::{Checksum, ObjectId};
 use crate::store::{Access, Format, Remote, Store};
 
 /// Bytes of items as served that are kept.
@@ -305,7 +305,15 @@ impl Archive {
         };
         let id = ObjectId::new(self.options.fetch.service(), &public_address(&url));
         let access = Access::Parts(Format::of(url.query().unwrap_or(url.path())));
-        Some(Remote { id, url, length: asset.size, updated: None, access, fetch: self.options.fetch.clone() })
+        Some(Remote {
+            id,
+            url,
+            length: asset.size,
+            updated: None,
+            checksum: asset.checksum.as_deref().and_then(Checksum::parse),
+            access,
+            fetch: self.options.fetch.clone(),
+        })
     }
 }
 

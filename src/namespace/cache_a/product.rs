@@ -215,6 +215,9 @@ fn file(
     if let Some(kind) = &asset.media_type {
         attributes.push(("user.stac.type".into(), Bytes::from(kind.clone())));
     }
+    if let Some(checksum) = &asset.checksum {
+        attributes.push(("user.stac.file:checksum".into(), Bytes::from(checksum.clone())));
+    }
     let (weak, collection, id) = (Arc::downgrade(archive), Arc::clone(collection), item.id().to_owned());
     let day = day_of(&item.record);
     let (archived, named) = (weak.clone(), (Arc::clone(&collection), id.clone()));

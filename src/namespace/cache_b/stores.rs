@@ -205,7 +205,7 @@ impl Stores {
         let url = self.url(key);
         let access = if sharded { Access::Parts(Format::Other) } else { Access::Whole };
         let id = ObjectId::new(self.fetch.service(), url.as_str());
-        Remote { id, url, length: None, updated: None, access, fetch: self.fetch.clone() }
+        Remote { id, url, length: None, updated: None, checksum: None, access, fetch: self.fetch.clone() }
     }
 
     /// What may still be asked of the host.

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::object::{ByteRange, Validator};
 use crate::store::disk::Inner;
 use crate::store::disk::bits::Bits;
+use crate::store::disk::checking::Expected;
 use crate::store::disk::format::{self, Identity, Key};
 use crate::store::disk::handle::Handle;
 use crate::store::disk::space;
@@ -39,6 +40,8 @@ pub struct Entry {
     /// Nothing more is stored of it.
     pub(super) ended: AtomicBool,
     pub(super) pointed: AtomicBool,
+    /// What all of it should be.
+    pub(super) expected: Mutex<Option<Expected>>,
 }
 
 impl Entry {
@@ -56,6 +59,7 @@ impl Entry {
             touched: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             pointed: AtomicBool::new(false),
+            expected: Mutex::default(),
         })
     }
 

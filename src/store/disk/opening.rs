@@ -215,12 +215,13 @@ impl Entry {
         Ok(handle)
     }
 
-    /// Writes down that it is complete, if it is.
+    /// Writes down that it is complete, if it is, and has the checksum that is expected.
     pub(super) fn seal(&self) {
         let Ok(handle) = self.open(false) else { return };
         if self.is_complete()
             && handle.writable
             && !handle.sealed.load(Ordering::Acquire)
+            && self.is_right()
             && let Err(error) = handle.seal(self.identity.blocks())
         {
             self.disk.failed(&error);

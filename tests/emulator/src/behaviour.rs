@@ -108,6 +108,8 @@ pub struct ItemBehaviour {
     pub few_assets: bool,
     /// Items with this substring in their identifier are gone: 404, and not in any search.
     pub gone: Option<String>,
+    /// `file:checksum` of the files whose path contains the first text: the second, as it is.
+    pub checksums: Vec<(String, String)>,
     /// What `updated` of all items says (STAC common metadata); without it they have none.
     pub updated: Option<String>,
 }
@@ -122,6 +124,7 @@ impl Default for ItemBehaviour {
             suffix_in_id: true,
             few_assets: false,
             gone: None,
+            checksums: Vec::new(),
             updated: None,
         }
     }

@@ -38,6 +38,9 @@ pub(crate) fn item(
             Sizes::Wrong => asset["file:size"] = (size + 1).into(),
             Sizes::Half | Sizes::None => {}
         }
+        if let Some((_, told)) = behaviour.checksums.iter().find(|(part, _)| file.path.contains(part)) {
+            asset["file:checksum"] = told.as_str().into();
+        }
         assets.insert(key(form, scene, file, &assets), asset);
     }
     if behaviour.product_zip {
