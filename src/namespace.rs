@@ -129,9 +129,27 @@ pub struct FileNode {
     pub times: Times,
     /// Its extended attributes, beside those of the cache.
     pub attributes: Attributes,
+    /// Where it stands among others that are read by number.
+    pub cell: Option<Cell>,
     /// To be told the length of a remote file when it turns out to be another than expected.
     pub learn: Option<Learn>,
 }
+
+/// A file's place in a grid of files.
+#[derive(Clone)]
+pub struct Cell {
+    /// Stands for the grid.
+    pub grid: u64,
+    /// Files along each dimension.
+    pub counts: Arc<[u64]>,
+    /// One coordinate for each.
+    pub at: Vec<u64>,
+    /// Any other file of the grid.
+    pub node: Neighbour,
+}
+
+/// Gives the file at a place in a grid; `NotFound` where it is known that there is none.
+pub type Neighbour = Arc<dyn Fn(&[u64]) -> BoxFuture<'static, Result<Node>> + Send + Sync>;
 
 /// Remembers the length of a file.
 pub type Learn = Box<dyn Fn(u64) + Send + Sync>;
@@ -164,6 +182,7 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
+            cell: None,
             learn: None,
         }))
     }
@@ -175,6 +194,7 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
+            cell: None,
             learn: None,
         }))
     }
@@ -187,7 +207,7 @@ impl Node {
         learn: Option<Learn>,
     ) -> Self {
         let content = Content::Remote(remote);
-        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, learn }))
+        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, cell: None, learn }))
     }
 
     /// Directory or file, for listings.

@@ -27,6 +27,7 @@ mod mount {
     mod secrets;
     mod shelf;
     mod slots;
+    mod strides;
     mod sys;
     mod tls;
     mod tokens;
