@@ -5,6 +5,7 @@
 //! it is for the kernel's threads. The async one may ask a service.
 
 mod failures;
+mod grids;
 pub mod handles;
 pub mod inodes;
 mod names;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::fetch::Allowance;
 use crate::filesystem::failures::Failures;
+use crate::filesystem::grids::Grids;
 use crate::filesystem::handles::{Handles, OpenDirectory};
 use crate::filesystem::inodes::Inodes;
 pub use crate::filesystem::names::Keep;
@@ -76,6 +78,7 @@ struct Inner {
     inodes: Inodes,
     handles: Handles,
     walks: Walks,
+    grids: Grids,
     failures: Failures,
     store: Store,
     ttl: Duration,
@@ -88,6 +91,7 @@ impl Filesystem {
             inodes: Inodes::new(root),
             handles: Handles::default(),
             walks: Walks::default(),
+            grids: Grids::default(),
             failures: Failures::default(),
             store,
             ttl,
@@ -125,7 +129,14 @@ impl Filesystem {
         let looked_up: Result<(Node, u64)> = async {
             let node = directory.lookup(name).await?;
             self.spare_bytes(parent, &node).await?;
-            let size = self.size(&node).await?;
+            let size = self.size(&node).await;
+            if let (Node::File(file), Err(error)) = (&node, &size)
+                && error.kind() == ErrorKind::NotFound
+            {
+                // An absent chunk is one of those that a program goes through.
+                self.goes_on(file, None);
+            }
+            let size = size?;
             learnt(&node, size);
             Ok((node, size))
         }

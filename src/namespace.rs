@@ -129,6 +129,8 @@ pub struct FileNode {
     pub times: Times,
     /// Its extended attributes, beside those of the cache.
     pub attributes: Attributes,
+    /// Where it stands among others that are read by number.
+    pub cell: Option<Cell>,
     /// Who is told what its service says of it.
     pub told: Told,
 }
@@ -143,6 +145,22 @@ pub struct Told {
     /// Asked whether the service has the product no more.
     pub gone: Option<Gone>,
 }
+
+/// A file's place in a grid of files.
+#[derive(Clone)]
+pub struct Cell {
+    /// Stands for the grid.
+    pub grid: u64,
+    /// Files along each dimension.
+    pub counts: Arc<[u64]>,
+    /// One coordinate for each.
+    pub at: Vec<u64>,
+    /// Any other file of the grid.
+    pub node: Neighbour,
+}
+
+/// Gives the file at a place in a grid; `NotFound` where it is known that there is none.
+pub type Neighbour = Arc<dyn Fn(&[u64]) -> BoxFuture<'static, Result<Node>> + Send + Sync>;
 
 /// Remembers the length of a file.
 pub type Learn = Box<dyn Fn(u64) + Send + Sync>;
@@ -184,6 +202,7 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
+            cell: None,
             told: Told::default(),
         }))
     }
@@ -195,6 +214,7 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
+            cell: None,
             told: Told::default(),
         }))
     }
@@ -202,7 +222,7 @@ impl Node {
     /// A file that is fetched when read.
     pub fn remote(remote: Remote, times: impl Into<Times>, attributes: Attributes, told: Told) -> Self {
         let content = Content::Remote(remote);
-        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, told }))
+        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, cell: None, told }))
     }
 
     /// Directory or file, for listings.

@@ -126,8 +126,10 @@ pub struct Frontier {
 /// What came of the wish to fetch something that nobody waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// All of it is there or on its way.
+    /// All of it was there or on its way.
     Under,
+    /// It has been asked for.
+    Asked,
     /// It has to wait for a slot.
     NoSlot,
 }

@@ -29,6 +29,7 @@ mod mount {
     mod secrets;
     mod shelf;
     mod slots;
+    mod strides;
     mod sys;
     mod tls;
     mod tokens;

@@ -127,6 +127,16 @@ def zarr_small(source, readers):
     return begun
 
 
+def zarr_series(source):
+    """A point, time after time."""
+    prepare()
+    begun = time.perf_counter()
+    field = dataset(source).t2m
+    for moment in range(64):
+        assert field[moment, 100, 100].values > 0
+    return begun
+
+
 def zarr_shard(source):
     prepare()
     begun = time.perf_counter()
@@ -157,6 +167,7 @@ COMMANDS = {
     "zarr-map": zarr_map,
     "zarr-absent": zarr_absent,
     "zarr-small": zarr_small,
+    "zarr-series": zarr_series,
     "zarr-shard": zarr_shard,
     "mmap": mapped,
 }

@@ -206,6 +206,18 @@ def zarr_v2(path):
     zarr.consolidate_metadata(path, zarr_format=2)
 
 
+def zarr_series(path):
+    """One variable of 64 chunks of 1 MiB, one for each time."""
+    import zarr
+
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    shape = (64, 512, 512)
+    made = group.create_array("t2m", shape=shape, chunks=(1, 512, 512), dtype="f4", fill_value=0, compressors=None)
+    made.attrs["_ARRAY_DIMENSIONS"] = ["time", "latitude", "longitude"]
+    made[...] = noise(7).random(shape, dtype=np.float32) + 1
+    zarr.consolidate_metadata(path, zarr_format=2)
+
+
 def zarr_sharded(path):
     """One shard of 96 inner chunks, 35 MB."""
     import zarr
@@ -244,6 +256,7 @@ def main(directory):
     make(products / "SENTINEL-5P" / S5P / f"{S5P}.nc", s5p)
     make(products / "SENTINEL-1" / S1 / "measurement/s1a-iw1-slc-vv-001.tiff", random_file, 1 << 30)
     make(stores / "bench" / "climate-v0.zarr", zarr_v2)
+    make(stores / "bench" / "series-v0.zarr", zarr_series)
     make(stores / "bench" / "sharded-v0.zarr", zarr_sharded)
     (directory / "paths.json").write_text(json.dumps({
         "jp2": f"SENTINEL-2/{S2}/{GRANULE}/IMG_DATA/R10m/{STEM}_B04_10m.jp2",
@@ -253,6 +266,7 @@ def main(directory):
         "s5p": f"SENTINEL-5P/{S5P}/{S5P}.nc",
         "large": f"SENTINEL-1/{S1}/measurement/s1a-iw1-slc-vv-001.tiff",
         "v2": "bench/climate-v0.zarr",
+        "series": "bench/series-v0.zarr",
         "sharded": "bench/sharded-v0.zarr",
     }, indent=1))
 

@@ -29,11 +29,13 @@ pub(crate) struct Settings {
     pub(crate) disk: &'static str,
     /// Whether it runs as an ordinary user, and so without the kernel's way past the daemon.
     pub(crate) ordinary: bool,
+    /// Chunks that are fetched ahead of a reader.
+    pub(crate) ahead: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { memory: "256MiB", disk: "20GiB", ordinary: false }
+        Settings { memory: "256MiB", disk: "20GiB", ordinary: false, ahead: 8 }
     }
 }
 
@@ -60,11 +62,11 @@ pub(crate) fn login(stage: &Stage) -> Result<()> {
 /// dcmsfs with a configuration in `home` and nothing of this machine's.
 fn program(stage: &Stage, home: &Path, settings: &Settings) -> Result<Command> {
     let service = &stage.service;
-    let Settings { memory, disk, ordinary } = settings;
+    let Settings { memory, disk, ordinary, ahead } = settings;
     let (url, stores) = (&service.url, &service.stores);
     let (keys, cache) = (home.join("credentials.toml"), home.join("cache"));
     let configuration = format!(
-        "[cache_a]\nurl = \"{url}/stac/api\"\n[cache_b]\nurl = \"{url}/cacheb/\"\nstores = {stores}\n\
+        "[cache_a]\nurl = \"{url}/stac/api\"\n[cache_b]\nurl = \"{url}/cacheb/\"\nstores = {stores}\nahead = {ahead}\n\
          [identity]\nurl = \"{url}\"\n[credentials]\nfile = \"{}\"\nnetrc = \"\"\n\
          [cache]\nmemory = \"{memory}\"\ndir = \"{}\"\nsize = \"{disk}\"\nmin_free = \"1MiB\"\n[mount]\nallow_other = {ordinary}\n",
         keys.display(),

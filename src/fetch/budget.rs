@@ -50,6 +50,8 @@ pub struct BudgetSettings {
     pub directory: PathBuf,
     /// Own limits.
     pub limits: Vec<Limit>,
+    /// How many files may be asked for at a time that nobody has opened.
+    pub ahead: usize,
 }
 
 /// What there is to say of a budget.
@@ -75,6 +77,7 @@ pub struct Budget(Arc<Inner>);
 struct Inner {
     service: String,
     limits: Vec<Limit>,
+    ahead: usize,
     ledger: Option<Ledger>,
     state: Mutex<State>,
     /// **Invariant**: at most one thread writes.
@@ -130,7 +133,7 @@ fn today() -> Date {
 impl Budget {
     /// The budget of a service, with what earlier mounts have counted and been told. Reads two small files.
     pub fn open(settings: BudgetSettings) -> Self {
-        let BudgetSettings { service, address, directory, limits } = settings;
+        let BudgetSettings { service, address, directory, limits, ahead } = settings;
         let ledger = Ledger::new(directory, &address);
         let mut state = State::default();
         match ledger.read() {
@@ -140,6 +143,7 @@ impl Budget {
         let budget = Self(Arc::new(Inner {
             service,
             limits,
+            ahead,
             ledger: Some(ledger),
             state: state.into(),
             ..Inner::default()
@@ -186,6 +190,11 @@ impl Budget {
         if !self.0.limits.is_empty() {
             self.write_soon();
         }
+    }
+
+    /// How many files may be asked for at a time that nobody has opened.
+    pub fn ahead(&self) -> usize {
+        self.0.ahead
     }
 
     /// Whether something may be asked for that nobody waits for: not in a pause, and not once a limit is nearly

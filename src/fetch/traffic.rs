@@ -12,6 +12,8 @@ pub struct Traffic {
     requests: AtomicU64,
     bytes: AtomicU64,
     failures: AtomicU64,
+    guesses: AtomicU64,
+    right: AtomicU64,
     /// Why the last request failed; nothing once one has succeeded again.
     problem: Mutex<Option<Error>>,
 }
@@ -21,6 +23,21 @@ impl Traffic {
     pub fn totals(&self) -> (u64, u64, u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         (read(&self.requests), read(&self.bytes), read(&self.failures))
+    }
+
+    /// Chunks that were fetched ahead of a reader, and those of them that were read.
+    pub fn guesses(&self) -> (u64, u64) {
+        (self.guesses.load(Ordering::Relaxed), self.right.load(Ordering::Relaxed))
+    }
+
+    /// A chunk has been asked for that nobody has opened yet.
+    pub fn guessed(&self) {
+        self.guesses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One of them was opened.
+    pub fn guess_was_right(&self) {
+        self.right.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Why the last request failed, if it did.

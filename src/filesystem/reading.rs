@@ -67,6 +67,7 @@ impl Filesystem {
                     let message = format!("{path} has changed, and its last version is still open");
                     return fail(ErrorKind::Changed, message);
                 }
+                self.goes_on(&file, object.known_length());
                 self.follow(Opened { inode, shared: Arc::clone(&shared), length: object.known_length() });
                 (Source::Remote(object), caching)
             }

@@ -18,6 +18,14 @@ use crate::transport::{Keyring, Origin};
 /// How long a transfer waits for its turn (contract.md 4.3).
 const QUEUE: Duration = Duration::from_secs(15 * 60);
 
+/// What may be asked of a service; by default everything that somebody waits for.
+#[derive(Clone, Default)]
+pub(super) struct Allowed {
+    pub(super) limits: Vec<Limit>,
+    /// Files at a time that nobody has opened.
+    pub(super) ahead: usize,
+}
+
 /// What all doors have in common.
 pub(super) struct Doors {
     credentials: Credentials,
@@ -37,7 +45,7 @@ impl Doors {
     pub(super) fn of_user(&self, backend: Arc<dyn Backend>, slots: usize, url: &Url) -> Result<Fetch> {
         let directory = places::runtime_directory()?.join("slots").join(short(&Origin::of(url)?.to_string()));
         let slots = UserSlots::shared(slots, directory, QUEUE)?;
-        Ok(self.open(backend, Arc::new(slots), url, Vec::new()))
+        Ok(self.open(backend, Arc::new(slots), url, Allowed::default()))
     }
 
     /// The door to a service that limits the requests of each process only.
@@ -46,18 +54,19 @@ impl Doors {
         backend: Arc<dyn Backend>,
         slots: usize,
         url: &Url,
-        limits: Vec<Limit>,
+        allowed: Allowed,
     ) -> Fetch {
-        self.open(backend, Arc::new(UserSlots::local(slots, QUEUE)), url, limits)
+        self.open(backend, Arc::new(UserSlots::local(slots, QUEUE)), url, allowed)
     }
 
     /// The budget is counted by the service's address, whatever it is called in a configuration.
-    fn open(&self, backend: Arc<dyn Backend>, slots: Arc<dyn Slots>, url: &Url, limits: Vec<Limit>) -> Fetch {
+    fn open(&self, backend: Arc<dyn Backend>, slots: Arc<dyn Slots>, url: &Url, allowed: Allowed) -> Fetch {
         let budget = Budget::open(BudgetSettings {
             service: backend.name().to_owned(),
             address: url.to_string(),
             directory: self.counts.join(short(url.as_str())),
-            limits,
+            limits: allowed.limits,
+            ahead: allowed.ahead,
         });
         Fetch::new(backend, slots, self.credentials.clone(), self.keyring.clone(), budget)
     }

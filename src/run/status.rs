@@ -139,6 +139,10 @@ fn show(status: &Status) {
         if let Some(problem) = &service.problem {
             println!("  {:<14} problem: {}", "", plain(problem));
         }
+        if service.guesses > 0 {
+            let (guesses, read) = (service.guesses, service.guesses_read);
+            println!("  {:<14} {guesses} chunks fetched ahead, {read} of them read so far", "");
+        }
         show_budget(service);
     }
     for account in &status.accounts {

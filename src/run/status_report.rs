@@ -69,6 +69,9 @@ pub(super) struct Service {
     /// Whether the service gives parts of files; absent until it has been asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ranges: Option<bool>,
+    /// Chunks that were fetched ahead of their reader, and those of them that were read.
+    pub(super) guesses: u64,
+    pub(super) guesses_read: u64,
     /// What all mounts of the user have asked for in this day and month.
     pub(super) today: Counts,
     pub(super) month: Counts,
@@ -162,6 +165,7 @@ impl Report {
             let (requests, bytes, failures) = root.fetch.traffic().totals();
             let (name, url, ranges) = (root.name.clone(), root.url.to_string(), root.fetch.ranges());
             let problem = root.fetch.traffic().problem().map(|error| error.to_string());
+            let (guesses, guesses_read) = root.fetch.traffic().guesses();
             let account = root.fetch.budget().account();
             Service {
                 name,
@@ -173,6 +177,8 @@ impl Report {
                 failures,
                 problem,
                 ranges,
+                guesses,
+                guesses_read,
                 today: account.today,
                 month: account.month,
                 limits: account.limits.into_iter().map(LimitUse::from).collect(),

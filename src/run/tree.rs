@@ -17,7 +17,6 @@ use crate::credentials::{
     Account, Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential,
 };
 use crate::error::Result;
-use crate::fetch::Limit;
 use crate::fetch::budget::Budget;
 use crate::filesystem::Filesystem;
 use crate::fuse::report;
@@ -26,7 +25,7 @@ use crate::namespace::cache_b::{self, Stores};
 use crate::namespace::static_tree::StaticDirectory;
 use crate::namespace::{Content, Directory, FileNode, Node, Times, Told};
 use crate::run::cache;
-use crate::run::doors::Doors;
+use crate::run::doors::{Allowed, Doors};
 use crate::run::places;
 use crate::run::readme;
 use crate::run::s3::S3Plan;
@@ -115,7 +114,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
         let fetch = match &root.s3 {
             Some(s3) => {
                 let backend = S3::new(&root.name, s3.objects.clone(), FIRST_BYTE, transport.clone());
-                doors.of_process(Arc::new(backend), s3.requests, s3.objects.url(), Vec::new())
+                doors.of_process(Arc::new(backend), s3.requests, s3.objects.url(), Allowed::default())
             }
             None => {
                 let backend = Download::new(&root.name, root.method, FIRST_BYTE, transport.clone());
@@ -141,7 +140,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     }
     for root in &plan.hosts {
         let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
-        let fetch = doors.of_process(backend, root.requests, &root.url, root.limits.clone());
+        let fetch = doors.of_process(backend, root.requests, &root.url, root.allowed.clone());
         let stores = Stores::new(root.url.clone(), root.stores.clone(), fetch.clone());
         hosts.push(Arc::clone(&stores));
         nodes.insert(root.name.as_str().into(), cache_b::root(stores));
@@ -156,6 +155,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
             content,
             times: Times::default(),
             attributes: Vec::new(),
+            cell: None,
             told: Told::default(),
         }))
     };
@@ -217,7 +217,7 @@ struct HostPlan {
     requests: usize,
     credential: Credential,
     login: String,
-    limits: Vec<Limit>,
+    allowed: Allowed,
 }
 
 impl Plan {
@@ -264,7 +264,7 @@ impl Plan {
                 requests: b.requests,
                 credential: b.credential,
                 login: b.login.clone(),
-                limits: b.limits()?,
+                allowed: Allowed { limits: b.limits()?, ahead: b.ahead },
             });
         }
         for root in &b.root {
@@ -275,7 +275,7 @@ impl Plan {
                 requests: root.requests,
                 credential: root.credential,
                 login: root.login.clone(),
-                limits: root.limits()?,
+                allowed: Allowed { limits: root.limits()?, ahead: root.ahead },
             });
         }
         Ok(Self { archives, hosts })

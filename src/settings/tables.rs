@@ -145,6 +145,8 @@ pub struct CacheB {
     pub credential: Credential,
     /// Parallel requests.
     pub requests: usize,
+    /// Chunks that are fetched ahead of a reader, at most.
+    pub ahead: usize,
     /// Most bytes of answers in a day, such as `20GiB`; empty: no limit.
     #[serde(deserialize_with = "text_or_number")]
     pub bytes_per_day: String,
@@ -177,6 +179,7 @@ impl Default for CacheB {
             login: "anonymous".into(),
             credential: Credential::OfflineToken,
             requests: 16,
+            ahead: 8,
             bytes_per_day: String::new(),
             bytes_per_month: String::new(),
             requests_per_day: String::new(),
@@ -220,6 +223,9 @@ pub struct ZarrRoot {
     /// Parallel requests.
     #[serde(default = "sixteen")]
     pub requests: usize,
+    /// Chunks that are fetched ahead of a reader, at most.
+    #[serde(default = "eight")]
+    pub ahead: usize,
     /// Most bytes of answers in a day, such as `20GiB`; empty: no limit.
     #[serde(deserialize_with = "text_or_number", default)]
     pub bytes_per_day: String,
@@ -236,6 +242,10 @@ pub struct ZarrRoot {
 
 fn api_key() -> Credential {
     Credential::ApiKey
+}
+
+fn eight() -> usize {
+    8
 }
 
 fn sixteen() -> usize {

@@ -109,6 +109,7 @@ impl Object {
     pub(super) fn begin(self: &Arc<Self>, most: u64) -> Begun {
         let blocks = most.div_ceil(BLOCK);
         self.reaches(blocks);
+        let mut begun = Begun::Under;
         loop {
             let length = self.known_length();
             // Of a file of unknown length the first blocks will tell.
@@ -116,14 +117,14 @@ impl Object {
                 Some(_) => self.first_gap(0..blocks),
                 None => (self.state.lock().running == 0).then_some(0),
             };
-            let Some(start) = start else { return Begun::Under };
+            let Some(start) = start else { return begun };
             if !self.remote.fetch.may_spare() {
                 return Begun::NoSlot;
             }
             let Some(slot) = self.remote.fetch.spare_slot() else { return Begun::NoSlot };
             let mut state = self.state.lock();
             if state.fate.is_some() || state.fresh_failure(start).is_some() {
-                return Begun::Under;
+                return begun;
             }
             if state.awaited.contains_key(&start) {
                 continue;
@@ -131,6 +132,7 @@ impl Object {
             let end = state.length.map_or(1, |length| length.div_ceil(BLOCK).min(blocks));
             let run = self.missing(&state, start..end);
             self.launch(&mut state, run, Some(slot), Want::Bytes);
+            begun = Begun::Asked;
         }
     }
 

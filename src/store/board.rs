@@ -14,7 +14,7 @@ use crate::fetch::slots::Slot;
 use crate::store::Access;
 use crate::store::claim::{Awaited, Carrier, Claimed, Waiter};
 use crate::store::flight::{End, Flight};
-use crate::store::object::{Object, Promise, REMEMBER_FAILURE, State, Stream};
+use crate::store::object::{Object, Promise, State, Stream};
 
 /// So many blocks are brought again rather than asked for around.
 const FEW: u64 = 32;
@@ -216,10 +216,11 @@ impl Object {
         }
         let end = end.map_err(|error| state.judge(error));
         let now = Instant::now();
-        state.failed.retain(|_, (when, _)| when.elapsed() < REMEMBER_FAILURE);
+        let until = end.as_ref().err().map_or(now, |error| now + self.remembers(error));
+        state.failed.retain(|_, (until, _)| *until > now);
         if let (None, Err(error)) = (state.length, &end) {
             // Whoever waits for the length looks here.
-            state.failed.insert(0, (now, error.clone()));
+            state.failed.insert(0, (until, error.clone()));
         }
         let owed: Vec<u64> = state
             .awaited
@@ -232,7 +233,7 @@ impl Object {
             match &end {
                 Ok(_) => promise.awaited.settle(Ok(None)),
                 Err(error) => {
-                    state.failed.insert(block, (now, error.clone()));
+                    state.failed.insert(block, (until, error.clone()));
                     promise.awaited.settle(Err(error.clone()));
                 }
             }

@@ -131,7 +131,8 @@ impl Flight {
             match self.attempt(slot.take()).await {
                 Ok(end) => return Ok(end),
                 // What was only a guess fails for nobody; who waits by now makes the next try.
-                Err(Break::Refused(_)) if guess => {
+                // That there is nothing, though, is so for everybody.
+                Err(Break::Refused(error)) if guess && error.kind() != ErrorKind::NotFound => {
                     if !self.carrier.is_awaited() {
                         return Ok(End::Released);
                     }

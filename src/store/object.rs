@@ -21,7 +21,11 @@ use crate::store::{Access, BLOCK, Format, Remote, Shared};
 
 /// How long a failure answers for its block without another try: the kernel asks twice for a failing
 /// page, and each would cost a full round of retries (contract.md 3.3).
-pub(super) const REMEMBER_FAILURE: Duration = Duration::from_secs(2);
+const REMEMBER_FAILURE: Duration = Duration::from_secs(2);
+
+/// The same for a chunk that the server does not have: who fetches it ahead is some steps in front of its reader, and
+/// chunks hardly ever come into being.
+const REMEMBER_ABSENCE: Duration = Duration::from_secs(60);
 
 /// How long transfers of a file go on that nobody has open.
 const LINGER: Duration = Duration::from_secs(2);
@@ -65,6 +69,7 @@ pub(super) struct State {
     /// Why nothing more can be read of this version.
     pub(super) fate: Option<Error>,
     pub(super) awaited: FxHashMap<u64, Promise>,
+    /// Why blocks could not be brought, and until when that is not tried again.
     pub(super) failed: FxHashMap<u64, (Instant, Error)>,
     /// The transfer that brings the object from its first byte on.
     pub(super) stream: Option<Stream>,
@@ -151,8 +156,14 @@ impl Object {
     /// The last error that its readers met, if the last transfer failed.
     pub fn last_error(&self) -> Option<Error> {
         let state = self.state.lock();
-        let latest = state.failed.values().max_by_key(|(when, _)| *when);
+        let latest = state.failed.values().max_by_key(|(until, _)| *until);
         state.fate.clone().or_else(|| latest.map(|(_, error)| error.clone()))
+    }
+
+    /// How long `error` answers for what it met.
+    pub(super) fn remembers(&self, error: &Error) -> Duration {
+        let absent = error.kind() == ErrorKind::NotFound && self.remote.access == Access::Whole;
+        if absent { REMEMBER_ABSENCE } else { REMEMBER_FAILURE }
     }
 
     pub(super) fn is_stale(&self) -> bool {
@@ -383,11 +394,11 @@ impl State {
     pub(super) fn fresh_failure(&self, block: u64) -> Option<&Error> {
         // A login counts at once; without one nothing is asked, so there is nothing to spare.
         let failed = self.failed.get(&block).filter(|(_, error)| error.kind() != ErrorKind::LoginExpired);
-        failed.filter(|(when, _)| when.elapsed() < REMEMBER_FAILURE).map(|(_, error)| error)
+        failed.filter(|(until, _)| *until > Instant::now()).map(|(_, error)| error)
     }
 
     pub(super) fn has_failed_lately(&self) -> bool {
-        self.failed.values().any(|(when, _)| when.elapsed() < REMEMBER_FAILURE)
+        self.failed.values().any(|(until, _)| *until > Instant::now())
     }
 
     /// An error that tells that this version is no more decides its fate: also "not found", once there were

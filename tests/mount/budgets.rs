@@ -13,8 +13,9 @@ use super::harness::{Bench, LIMIT, Mount, Setup, errno, output_of, read, until, 
 
 const CLIMATE: &str = "d1-climate-dt/demo-climate-sfc-v0.zarr";
 
+/// One request at a time: then nothing is fetched ahead, and what is counted is what the test reads.
 fn limited(lines: &str) -> Bench {
-    Setup { cache_b: lines.to_owned(), ..Setup::default() }.bench()
+    Setup { cache_b: format!("requests = 1\n{lines}"), ..Setup::default() }.bench()
 }
 
 fn chunk(mount: &Mount, time: usize, place: usize) -> PathBuf {
@@ -124,7 +125,8 @@ fn mount_a_limit_of_bytes_warns_before_it_holds() {
 /// 16.3: two mounts that read at once send together what is allowed, and not one request more.
 #[test]
 fn mount_two_mounts_share_a_limit() {
-    let bench = limited("requests_per_month = \"14\"");
+    let lines = "requests_per_month = \"14\"".to_owned();
+    let bench = Setup { cache_b: lines, ..Setup::default() }.bench();
     let mounts = [bench.mount_at("one"), bench.mount_at("two")];
     for mount in &mounts {
         // The store's metadata.

@@ -33,7 +33,20 @@ const PIECES: [Piece; 7] = [
 const SHARDED: &str = "sharded";
 
 pub(super) fn rows() -> Vec<Row> {
-    PIECES.into_iter().flat_map(pair).collect()
+    PIECES.into_iter().flat_map(pair).chain([series()]).collect()
+}
+
+/// Each chunk is asked for when its reader comes to it, unless it is foreseen.
+fn series() -> Row {
+    const COMMAND: &[&str] = &["zarr-series"];
+    let work = || on("series", |stage, path| mounted(stage, path, COMMAND));
+    let one_by_one = Settings { ahead: 0, ..Settings::default() };
+    Row::new("Zarr: 64 chunks along time, one reader", Profile::TwentyMs, Unit::Seconds)
+        .add("dcmsfs", ours(Settings::default(), nothing(), work()))
+        .add("fsspec", plain(|stage| remote(stage, "series", COMMAND)))
+        .add("dcmsfs, ahead = 0", ours(one_by_one, nothing(), work()))
+        .bar(Bar::Faster("fsspec", 1.5))
+        .bar(Bar::FewerRequests("fsspec"))
 }
 
 fn pair((first, second, store, command): Piece) -> [Row; 2] {

@@ -23,6 +23,7 @@ fn open(home: &Path, limits: &[((Measure, Period), u64)]) -> Budget {
         address: "https://h.example/".into(),
         directory: home.join("counts/x"),
         limits: limits.iter().map(limit).collect(),
+        ahead: 0,
     })
 }
 

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 
 use crate::catalog::limits::LISTED_CHUNKS;
 use crate::catalog::zarr::{Array, Level, Place, Selection};
-use crate::error::{ErrorKind, Result, fail};
+use crate::error::{Error, ErrorKind, Result, fail};
 use crate::namespace::cache_b::group::GroupDirectory;
-use crate::namespace::{Attributes, Chunks, Directory, Entry, FIXED, Kind, Listing, Node, Told};
+use crate::namespace::{
+    Attributes, Cell, Chunks, Content, Directory, Entry, FIXED, FileNode, Kind, Listing, Node, Times, Told,
+};
 use crate::store::Remote;
 
 /// How long an absent chunk stays absent without asking again: chunks never change once written.
@@ -38,8 +40,8 @@ impl ArrayDirectory {
                 let (node, array) = (Arc::clone(&self.node), Arc::clone(&self.array));
                 Ok(Node::directory(Self { node, array, level, top: false }))
             }
-            Place::Chunk(number) => match remote(&self.node, &self.array, number) {
-                Some((_, remote)) => Ok(Node::remote(remote, None, Attributes::new(), Told::default())),
+            Place::Chunk(number) => match chunk(&self.node, &self.array, number) {
+                Some(file) => Ok(file),
                 None => self.missing("chunk"),
             },
         }
@@ -55,6 +57,26 @@ fn remote(node: &GroupDirectory, array: &Array, number: u64) -> Option<(String, 
     let key = array.grid.key(number)?;
     let path = format!("{}/{key}", node.full_path());
     Some((key, node.stores.chunk(&path, array.inner_chunk_shape.is_some())))
+}
+
+/// The file of a chunk. Shards are read in parts, so nothing is to be said of what comes after one.
+fn chunk(node: &Arc<GroupDirectory>, array: &Arc<Array>, number: u64) -> Option<Node> {
+    let content = Content::Remote(remote(node, array, number)?.1);
+    let sharded = array.inner_chunk_shape.is_some();
+    let cell = (!sharded).then(|| cell(node, array, array.grid.coordinates(number).unwrap_or_default()));
+    let (times, attributes) = (Times::default(), Attributes::new());
+    Some(Node::File(Arc::new(FileNode { content, times, attributes, cell, told: Told::default() })))
+}
+
+fn cell(node: &Arc<GroupDirectory>, array: &Arc<Array>, at: Vec<u64>) -> Cell {
+    let (counts, grid) = (array.grid.counts().into(), node.identity());
+    let (node, array) = (Arc::clone(node), Arc::clone(array));
+    let neighbour = move |at: &[u64]| {
+        let found = array.grid.linear(at).and_then(|number| chunk(&node, &array, number));
+        let missing = || Error::new(ErrorKind::NotFound, format!("{} has no such chunk", node.full_path()));
+        Box::pin(ready(found.ok_or_else(missing))) as BoxFuture<'static, Result<Node>>
+    };
+    Cell { grid, counts, at, node: Arc::new(neighbour) }
 }
 
 impl Directory for ArrayDirectory {

@@ -40,6 +40,12 @@ impl GroupDirectory {
         }
     }
 
+    /// A number that stands for the node, among all nodes of all hosts.
+    pub(super) fn identity(&self) -> u64 {
+        let digest = blake3::hash(self.stores.address(&self.full_path()).as_bytes());
+        digest.as_bytes().first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
+    }
+
     /// The names that metadata files of this version of the format have.
     fn documents(&self) -> &'static [&'static str] {
         match self.store.store.version {

@@ -213,6 +213,11 @@ impl Stores {
         self.fetch.budget().allowance()
     }
 
+    /// The address of what has this path.
+    pub(super) fn address(&self, path: &str) -> String {
+        self.url(path).into()
+    }
+
     fn url(&self, key: &str) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
