@@ -109,9 +109,9 @@ SHAPES = [
         for band in ("B02", "B03", "TCI")} | {"MTD_MSIL2A.xml": 500, "manifest.safe": 300}),
     ("sentinel-3-sl-2-lst-ntc", S3, "2020-07-05T09:46:58Z", "2020/07/05/SL_2_LST___/R136", f"{S3}.SEN3", "s3",
      {"LST_in.nc": 4_000, "geodetic_in.nc": 3_000, "xfdumanifest.xml": None}),
-    ("sentinel-1-slc", S1, "2024-09-24T05:30:12Z", "2024/09/24/R178", f"{S1}.SAFE", "relative",
+    ("sentinel-1-slc", S1, "2024-09-24T05:30:12Z", "2024/09/24/R078", f"{S1}.SAFE", "relative",
      {"manifest.safe": 700, "annotation/s1a-iw1-slc-vv-001.xml": 900, "measurement/s1a-iw1-slc-vv-001.tiff": 7_000,
-      "preview/quick-look.png": None}),
+      "preview/quick-look.png": 200}),
     ("sentinel-5p-l2-no2", S5P, "2020-03-03T01:57:22Z", "2020/03/03/L2__NO2___/O12367", f"{S5P}.nc", "relative",
      {f"{S5P}.nc": 5_000}),
 ]
