@@ -14,6 +14,7 @@ mod claim;
 mod compare;
 mod condemned;
 pub mod disk;
+mod failures;
 mod flight;
 mod length;
 pub mod memory;

@@ -19,14 +19,6 @@ use crate::store::disk::Entry;
 use crate::store::memory::BlockKey;
 use crate::store::{Access, BLOCK, Format, Remote, Shared};
 
-/// How long a failure answers for its block without another try: the kernel asks twice for a failing
-/// page, and each would cost a full round of retries (contract.md 3.3).
-const REMEMBER_FAILURE: Duration = Duration::from_secs(2);
-
-/// The same for a chunk that the server does not have: who fetches it ahead is some steps in front of its reader, and
-/// chunks hardly ever come into being.
-const REMEMBER_ABSENCE: Duration = Duration::from_secs(60);
-
 /// How long transfers of a file go on that nobody has open.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -151,19 +143,6 @@ impl Object {
     /// A number that differs between versions, for as long as the process lives.
     pub fn version_number(&self) -> u64 {
         self.version_number
-    }
-
-    /// The last error that its readers met, if the last transfer failed.
-    pub fn last_error(&self) -> Option<Error> {
-        let state = self.state.lock();
-        let latest = state.failed.values().max_by_key(|(until, _)| *until);
-        state.fate.clone().or_else(|| latest.map(|(_, error)| error.clone()))
-    }
-
-    /// How long `error` answers for what it met.
-    pub(super) fn remembers(&self, error: &Error) -> Duration {
-        let absent = error.kind() == ErrorKind::NotFound && self.remote.access == Access::Whole;
-        if absent { REMEMBER_ABSENCE } else { REMEMBER_FAILURE }
     }
 
     pub(super) fn is_stale(&self) -> bool {
@@ -388,26 +367,4 @@ impl Object {
 /// Whether both tell a version, and not the same.
 fn differ(one: Option<&str>, other: Option<&str>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one != other)
-}
-
-impl State {
-    pub(super) fn fresh_failure(&self, block: u64) -> Option<&Error> {
-        // A login counts at once; without one nothing is asked, so there is nothing to spare.
-        let failed = self.failed.get(&block).filter(|(_, error)| error.kind() != ErrorKind::LoginExpired);
-        failed.filter(|(until, _)| *until > Instant::now()).map(|(_, error)| error)
-    }
-
-    pub(super) fn has_failed_lately(&self) -> bool {
-        self.failed.values().any(|(until, _)| *until > Instant::now())
-    }
-
-    /// An error that tells that this version is no more decides its fate: also "not found", once there were
-    /// bytes (contract.md 4.1).
-    pub(super) fn judge(&mut self, error: Error) -> Error {
-        let gone = error.kind() == ErrorKind::NotFound && self.version != Validator::default();
-        if error.kind() != ErrorKind::Changed && !gone {
-            return error;
-        }
-        self.fate.get_or_insert_with(|| error.reclassify(ErrorKind::Changed)).clone()
-    }
 }
