@@ -1,6 +1,6 @@
 //! Recognises readers who go through the chunks of an array in even steps, by arithmetic on the places in its grid.
 //!
-//! A [`Walk`] is a start and some axes, the innermost first: along each of them a step, forwards or backwards, and how
+//! A walk is a start and some axes, the innermost first: along each of them a step, forwards or backwards, and how
 //! many places there are before the next axis goes one step on. So a time series is one axis, a scan of maps three; the
 //! places of a walk are numbered, and what comes next is the next number. A walk begins with three places in a row. It
 //! gets a further axis when a reader comes back to its beginning, moved along that axis; since that may also be another
