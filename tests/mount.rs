@@ -22,6 +22,7 @@ mod mount {
     mod killing;
     mod life;
     mod login;
+    mod mosaics;
     mod passthrough;
     mod places;
     mod reading;

@@ -215,4 +215,6 @@ pub fn spellings(name: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod made;
+#[cfg(test)]
 mod tests;

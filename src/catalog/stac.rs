@@ -16,6 +16,7 @@ pub mod outline;
 pub mod page;
 pub mod path;
 pub mod query;
+mod raster;
 pub mod record;
 pub mod walk;
 
@@ -26,5 +27,6 @@ pub use link::Link;
 pub use next::{Method, PageRequest};
 pub use outline::Outline;
 pub use query::{Comparison, Query};
+pub use raster::{Raster, rasters};
 pub use record::{ItemRecord, Moment, Packing, Shape, SingleFile};
 pub use walk::{WalkEnd, Way, walk};

@@ -12,6 +12,7 @@ mod day;
 mod footprints;
 mod gone;
 mod listings;
+mod mosaic;
 mod product;
 mod products;
 mod scope;

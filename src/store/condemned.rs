@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::object::Validator;
 use crate::store::Remote;
 use crate::store::disk::Entry;
-use crate::store::object::Object;
+use crate::store::object::{Object, differ};
 
 /// So often a file is fetched that turns out wrong.
 const TRIES: u32 = 2;
@@ -76,5 +77,25 @@ impl Object {
             }
             (None, _) => {}
         }
+    }
+
+    /// Whether nothing was asked of its service yet.
+    fn is_untouched(&self) -> bool {
+        let state = self.state.lock();
+        state.flights == 0 && state.version == Validator::default() && state.fate.is_none()
+    }
+
+    /// Goes on with what is on disk, if it is of this version.
+    fn adopt(&self, stored: &Arc<Entry>) -> bool {
+        let updated = self.remote.updated.as_deref();
+        let mut state = self.state.lock();
+        let same =
+            state.length.is_none_or(|length| length == stored.length()) && !differ(updated, stored.updated());
+        let adopted = same && state.flights == 0 && self.entry.set(Arc::clone(stored)).is_ok();
+        if adopted {
+            state.length = Some(stored.length());
+            state.version = stored.version().clone();
+        }
+        adopted
     }
 }

@@ -30,7 +30,7 @@ pub struct Object {
     pub(super) shared: Arc<Shared>,
     pub(super) state: Mutex<State>,
     /// Its place on disk, once length and version are known.
-    entry: OnceLock<Arc<Entry>>,
+    pub(super) entry: OnceLock<Arc<Entry>>,
     /// Whether the complete file on disk has been checked, or is being.
     checked: AtomicBool,
     /// Rung when an answer has told something, the version is found stale, or a transfer has ended.
@@ -224,26 +224,6 @@ impl Object {
         timeout(patience, becomes_so).await.is_ok()
     }
 
-    /// Whether nothing was asked of its service yet.
-    pub(super) fn is_untouched(&self) -> bool {
-        let state = self.state.lock();
-        state.flights == 0 && state.version == Validator::default() && state.fate.is_none()
-    }
-
-    /// Goes on with what is on disk, if it is of this version.
-    pub(super) fn adopt(&self, stored: &Arc<Entry>) -> bool {
-        let updated = self.remote.updated.as_deref();
-        let mut state = self.state.lock();
-        let same =
-            state.length.is_none_or(|length| length == stored.length()) && !differ(updated, stored.updated());
-        let adopted = same && state.flights == 0 && self.entry.set(Arc::clone(stored)).is_ok();
-        if adopted {
-            state.length = Some(stored.length());
-            state.version = stored.version().clone();
-        }
-        adopted
-    }
-
     /// Its place on disk, if it has one.
     pub(super) fn entry(&self) -> Option<&Arc<Entry>> {
         self.entry.get()
@@ -365,6 +345,6 @@ impl Object {
 }
 
 /// Whether both tell a version, and not the same.
-fn differ(one: Option<&str>, other: Option<&str>) -> bool {
+pub(super) fn differ(one: Option<&str>, other: Option<&str>) -> bool {
     one.zip(other).is_some_and(|(one, other)| one != other)
 }

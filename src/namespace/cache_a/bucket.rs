@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use jiff::civil::Date;
 
 use super::footprints;
+use super::mosaic;
 use super::product::{self, ITEM_SUFFIX, Part};
 use super::products::{Products, place_of};
 use super::scope::Scope;
@@ -118,6 +119,10 @@ impl Directory for BucketDirectory {
             if name == footprints::NAME && !level.products.is_empty() {
                 let shown = level.products.iter().map(|record| (*record).clone()).collect();
                 return Ok(footprints::node(shown, |record| encode(&record.name())));
+            }
+            if let Some(kind) = mosaic::asked(name).filter(|_| !level.products.is_empty()) {
+                let shown = level.products.iter().map(|record| (*record).clone()).collect();
+                return mosaic::node(&self.scope, kind, shown, |record| encode(&record.name())).await;
             }
             let (product, part) = Part::asked(name);
             match self.here(product) {

@@ -17,6 +17,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use super::bucket::BucketDirectory;
 use super::day::DayDirectory;
 use super::footprints;
+use super::mosaic;
 use super::scope::Scope;
 use super::span::Span;
 use crate::catalog::expression::Grain;
@@ -149,7 +150,7 @@ impl Dates {
 
     /// What can be said without a search; `None`: whether there is such a day has to be asked.
     fn find(&self, name: &str) -> Option<Result<Node>> {
-        if self.level == Level::Years && name == footprints::NAME {
+        if self.level == Level::Years && (name == footprints::NAME || mosaic::asked(name).is_some()) {
             return None;
         }
         let interval = self.scope.expression.interval();
@@ -197,8 +198,8 @@ impl Dates {
         Ok(days.map(|day| self.level.number(day)).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// All that is found, in one map: only where that is not a walk through the archive.
-    async fn footprints(&self) -> Result<Node> {
+    /// All that is found, in one map or mosaic: only where that is not a walk through the archive.
+    async fn together(&self, name: &str) -> Result<Node> {
         if self.scope.expression.grain() == Grain::Day {
             return fail(ErrorKind::NotFound, "too much is found here for one map: add bbox, tile or id");
         }
@@ -208,10 +209,14 @@ impl Dates {
             super::products::place_of(record).starts_with(&self.place)
         };
         let records = products.records.iter().filter(here).cloned().collect();
-        Ok(match self.place.is_empty() {
-            true => footprints::node(records, footprints::path_by_date),
-            false => footprints::node(records, footprints::path_by_date_alone),
-        })
+        let path = match self.place.is_empty() {
+            true => footprints::path_by_date,
+            false => footprints::path_by_date_alone,
+        };
+        match mosaic::asked(name) {
+            Some(kind) => mosaic::node(&self.scope, kind, records, path).await,
+            None => Ok(footprints::node(records, path)),
+        }
     }
 }
 
@@ -230,7 +235,7 @@ impl Directory for Dates {
                     let products = self.scope.products(Span::day(day)).await?;
                     BucketDirectory::node(&self.scope, products, self.place.to_vec(), day)
                 }
-                _ => self.footprints().await,
+                _ => self.together(name).await,
             }
         })
     }

@@ -108,6 +108,8 @@ pub struct ItemBehaviour {
     pub few_assets: bool,
     /// Items with this substring in their identifier are gone: 404, and not in any search.
     pub gone: Option<String>,
+    /// The images of Sentinel-2 in the demo tell where their pixels lie (`proj:*`, `data_type`, `bands`).
+    pub projection: bool,
     /// `file:checksum` of the files whose path contains the first text: the second, as it is.
     pub checksums: Vec<(String, String)>,
     /// What `updated` of all items says (STAC common metadata); without it they have none.
@@ -124,6 +126,7 @@ impl Default for ItemBehaviour {
             suffix_in_id: true,
             few_assets: false,
             gone: None,
+            projection: false,
             checksums: Vec::new(),
             updated: None,
         }

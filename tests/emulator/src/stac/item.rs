@@ -41,6 +41,9 @@ pub(crate) fn item(
         if let Some((_, told)) = behaviour.checksums.iter().find(|(part, _)| file.path.contains(part)) {
             asset["file:checksum"] = told.as_str().into();
         }
+        if behaviour.projection {
+            project(&mut asset, scene, &file.path);
+        }
         assets.insert(key(form, scene, file, &assets), asset);
     }
     if behaviour.product_zip {
@@ -75,6 +78,25 @@ pub(crate) fn item(
             { "rel": "root", "type": "application/json", "href": api },
         ],
     })
+}
+
+/// Where the pixels of an image lie, as CDSE tells it: `proj:*`, `data_type`, `bands`.
+fn project(asset: &mut Value, scene: &Scene, path: &str) {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let metres = ["10", "20", "60"].into_iter().find(|metres| name.ends_with(&format!("_{metres}m.jp2")));
+    let (Some(tile), Some(metres)) = (&scene.tile, metres.and_then(|metres| metres.parse::<u32>().ok()))
+    else {
+        return;
+    };
+    let pixels = 10_980 / metres;
+    let (byte, bands) =
+        (name.contains("_TCI_") || name.contains("_SCL_"), if name.contains("_TCI_") { 3 } else { 1 });
+    asset["proj:code"] = format!("EPSG:{}", tile.epsg).into();
+    asset["proj:shape"] = json!([pixels, pixels]);
+    asset["proj:transform"] = json!([metres, 0, tile.x, 0, -i64::from(metres), tile.y]);
+    asset["data_type"] = if byte { "uint8" } else { "uint16" }.into();
+    asset["nodata"] = 0.into();
+    asset["bands"] = (0..bands).map(|_| json!({})).collect();
 }
 
 /// The properties of a product, named as the documentation of the service names them.
