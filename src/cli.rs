@@ -108,7 +108,7 @@ pub enum Command {
 /// Options of `login`.
 #[derive(Clone, Debug, Args)]
 pub struct LoginArgs {
-    /// DestinE user name; asked for when missing
+    /// DestinE user name; asked for when missing. With --root the login name of the key
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Read the password from standard input
@@ -121,6 +121,9 @@ pub struct LoginArgs {
     /// address that the browser ends at. The browser may run on another machine
     #[arg(long, conflicts_with = "keep_password")]
     pub browser: bool,
+    /// Keep the key of this [[cache_b.root]] instead: it is asked for, or read as a password would be
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["browser", "netrc", "keep_password"])]
+    pub root: Option<String>,
     /// Also write the Cache-B entry of ~/.netrc, for programs that read over HTTP
     #[arg(long)]
     pub netrc: bool,
@@ -135,6 +138,9 @@ pub struct LoginArgs {
 /// Options of `logout`.
 #[derive(Clone, Debug, Args)]
 pub struct LogoutArgs {
+    /// Forget the key of this [[cache_b.root]] instead
+    #[arg(long, value_name = "NAME")]
+    pub root: Option<String>,
     /// Which settings to read.
     #[command(flatten)]
     pub configuration: ConfigurationArgs,

@@ -131,13 +131,13 @@ pub enum Kind {
         /// The login name for an offline token that comes without one (`anonymous`).
         login: String,
     },
-    /// Login and password or API key of netrc as HTTP Basic.
-    NetrcBasic {
-        /// The login name if the entry has none (`edh`).
+    /// An API key, of `dcmsfs login --root` or netrc, as password of HTTP Basic.
+    Key {
+        /// The login name for a key that comes without one (`edh`).
         login: String,
     },
-    /// The password of netrc as Bearer.
-    NetrcBearer,
+    /// The same as Bearer.
+    BearerKey,
     /// S3 keys that requests are signed with.
     S3(S3File),
     /// No login.
@@ -295,6 +295,32 @@ pub async fn save_login(file: &Path, login: &NewLogin) -> Result<()> {
     .await
 }
 
+/// Keeps `key` for the Zarr host at `url`; running mounts pick it up by themselves.
+///
+/// Fails with `Configuration`, `TimedOut` if another process holds the file.
+pub async fn save_key(file: &Path, url: &Url, user: Option<&str>, key: SecretString) -> Result<()> {
+    let key = files::Key { url: url.to_string(), user: user.map(str::to_owned), secret: key };
+    files::update(file, |stored| {
+        stored.key.retain(|other| other.url != key.url);
+        stored.key.push(key);
+    })
+    .await
+}
+
+/// Forgets the key of the Zarr host at `url`; whether there was one.
+///
+/// Fails as [`save_key`].
+pub async fn forget_key(file: &Path, url: &Url) -> Result<bool> {
+    let mut found = false;
+    files::update(file, |stored| {
+        let before = stored.key.len();
+        stored.key.retain(|other| other.url != url.as_str());
+        found = stored.key.len() < before;
+    })
+    .await?;
+    Ok(found)
+}
+
 /// What a logout met.
 pub struct Forgotten {
     /// Whether the entry of `~/.netrc` with the same offline token is gone too; an error if it could not be.
@@ -303,7 +329,7 @@ pub struct Forgotten {
     pub revoked: Result<bool>,
 }
 
-/// Forgets all that `dcmsfs login` kept, here first and then at the provider; running mounts notice. `host` is
+/// Forgets all that `dcmsfs login` kept but the keys of Zarr hosts, here first and then at the provider; running mounts notice. `host` is
 /// Cache-B's, whose entry in `~/.netrc` goes if it holds the token that was kept. `None` if there was nothing.
 ///
 /// Fails with `Configuration` if the file cannot be removed, `TimedOut` if another process holds it.

@@ -15,6 +15,8 @@ pub enum ErrorKind {
     NotFound,
     /// The object changed or vanished while it was open.
     Changed,
+    /// What the kernel was told of a name does not hold: it looks the name up again, and no program sees this.
+    LookAgain,
     /// Bytes are wrong after all attempts: length, range or checksum.
     Corrupt,
     /// The server broke the protocol: bad JSON, HTML for data, absurd numbers, forbidden host, TLS.

@@ -6,6 +6,7 @@
 
 mod book;
 pub mod budget;
+mod documents;
 mod ledger;
 mod limits;
 pub mod retry;
@@ -25,20 +26,19 @@ use url::Url;
 use crate::backend::answer::{Answer, Length};
 use crate::backend::{Ask, Backend, LONGEST_WAIT};
 use crate::credentials::Credentials;
-use crate::error::{Error, ErrorKind, Result, fail};
+use crate::error::{Error, ErrorKind, Result};
 pub use crate::fetch::book::{Counts, Period};
 use crate::fetch::budget::{Budget, UNNAMED_PAUSE};
+pub use crate::fetch::documents::Document;
 pub use crate::fetch::limits::{Allowance, Limit, Measure, Spent};
 use crate::fetch::retry::Retry;
 use crate::fetch::slots::{Slot, Slots};
 pub use crate::fetch::traffic::Traffic;
-pub use crate::fetch::transfer::{Document, Transfer};
-use crate::transport::{Keyring, Request, status_error};
+pub use crate::fetch::transfer::Transfer;
+use crate::transport::Keyring;
 
 /// Documents (listings, metadata) in flight at once for one service; they hold no download slot.
 const DOCUMENTS: usize = 8;
-/// How long one document may take, all tries together (contract.md 4.3: a listing page 30 s each).
-const DOCUMENT_LIMIT: Duration = Duration::from_secs(90);
 /// How long a service may take to begin a transfer, all tries together, queueing and pauses apart
 /// (contract.md 4.3: one block).
 const BEGIN_LIMIT: Duration = Duration::from_secs(60);
@@ -211,62 +211,6 @@ impl Fetch {
             drop(_permit);
             self.recover(error, url, seen, &mut renewals, &mut retry).await?;
         }
-    }
-
-    /// Reads a document of at most `limit` bytes. It takes no download slot.
-    ///
-    /// # Errors
-    /// As the status says; `Protocol` when it is longer than `limit`.
-    pub async fn document(&self, request: Request, limit: usize) -> Result<Document> {
-        let url = request.url.clone();
-        match timeout(DOCUMENT_LIMIT, self.document_with_retries(request, limit)).await {
-            Ok(result) => result,
-            Err(_) => fail(
-                ErrorKind::TimedOut,
-                format!(
-                    "{}: {} did not arrive within {} s",
-                    self.service(),
-                    url.path(),
-                    DOCUMENT_LIMIT.as_secs()
-                ),
-            ),
-        }
-    }
-
-    async fn document_with_retries(&self, request: Request, limit: usize) -> Result<Document> {
-        let mut retry = Retry::default();
-        let mut renewals = 0;
-        loop {
-            self.wait_until_welcome().await?;
-            let permit = self.0.documents.acquire().await;
-            if !self.admit().await? {
-                continue;
-            }
-            let seen = self.0.keyring.generation(&request.url);
-            let error = match self.exchange(request.clone(), limit).await {
-                Ok(document) => {
-                    self.0.traffic.answered();
-                    return Ok(document);
-                }
-                Err(error) => self.note(error),
-            };
-            drop(permit);
-            self.recover(error, &request.url, seen, &mut renewals, &mut retry).await?;
-        }
-    }
-
-    async fn exchange(&self, request: Request, limit: usize) -> Result<Document> {
-        let what = format!("{}: {}", self.service(), request.url.path());
-        let response = self.0.backend.transport().send(request).await?;
-        if !response.status.is_success() {
-            let error = status_error(response.status, &response.headers, &what, &response.url);
-            return Err(self.0.backend.meaning(error));
-        }
-        let (url, version) = (response.url.clone(), crate::backend::answer::validator(&response.headers));
-        let bytes = response.read_bounded(limit).await?;
-        self.received(bytes.len());
-        self.0.budget.ended();
-        Ok(Document { bytes, url, version })
     }
 
     /// Counts one more request; `false`: whoever waited for a slot does not know yet that the service wants a pause

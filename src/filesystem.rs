@@ -8,9 +8,11 @@ mod failures;
 mod grids;
 pub mod handles;
 pub mod inodes;
+mod looks;
 mod names;
 pub mod pages;
 mod reading;
+mod sizes;
 mod walks;
 
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use crate::fetch::Allowance;
 use crate::filesystem::failures::Failures;
 use crate::filesystem::grids::Grids;
 use crate::filesystem::handles::{Handles, OpenDirectory};
-use crate::filesystem::inodes::Inodes;
+use crate::filesystem::inodes::{Inodes, Size};
 pub use crate::filesystem::names::Keep;
 pub use crate::filesystem::reading::{DiskRead, OpenedFile, Ready, Register};
 use crate::filesystem::walks::Walks;
@@ -33,8 +35,8 @@ pub const ROOT: u64 = 1;
 /// The longest name, in bytes (NAME_MAX). The kernel leaves the check to us (contract.md 2).
 pub const NAME_MAX: usize = 255;
 
-/// So many files looked up in a row without opening one are a listing's.
-const LOOKUPS_OF_A_LISTING: u32 = 16;
+/// How long the kernel may believe an estimate of a size: whoever else asks may want to read.
+const ESTIMATE: Duration = Duration::ZERO;
 
 /// What `stat` shows of an inode.
 #[derive(Clone, Copy, Debug)]
@@ -110,31 +112,37 @@ impl Filesystem {
         match directory.at_hand(name)? {
             Ok(node) => {
                 let size = self.size_now(&node)?;
-                Some(Ok(Ok(self.enter(parent, name.into(), node, size, directory.as_ref()))))
+                Some(Ok(Ok(self.enter(parent, name.into(), node, Size::Is(size), directory.as_ref()))))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Some(Ok(Err(directory.absent_for()))),
             Err(error) => Some(Err(error)),
         }
     }
 
-    /// Looks `name` up in directory `parent`; what is found counts as known to the kernel until forgotten.
+    /// Looks `name` up in directory `parent` for the thread `caller`; what is found counts as known to the kernel
+    /// until forgotten.
     ///
     /// # Errors
     /// What the service met; a missing name is not an error but how long it stays missing.
-    pub async fn lookup(&self, parent: u64, name: &str) -> Result<std::result::Result<Found, Absent>> {
+    pub async fn lookup(
+        &self,
+        parent: u64,
+        name: &str,
+        caller: u32,
+    ) -> Result<std::result::Result<Found, Absent>> {
         let directory = self.directory(parent)?;
         if name.len() > NAME_MAX {
             return fail(ErrorKind::NameTooLong, "the name is longer than 255 bytes");
         }
-        let looked_up: Result<(Node, u64)> = async {
+        let looked_up: Result<(Node, Size)> = async {
             let node = directory.lookup(name).await?;
-            self.spare_bytes(parent, &node).await?;
-            let size = self.size(&node).await;
+            let size = self.size_for(&node, parent, name, caller).await;
             if let (Node::File(file), Err(error)) = (&node, &size)
                 && error.kind() == ErrorKind::NotFound
             {
                 // An absent chunk is one of those that a program goes through.
                 self.goes_on(file, None);
+                tell_lost(file, error).await;
             }
             let size = size?;
             learnt(&node, size);
@@ -159,11 +167,14 @@ impl Filesystem {
     pub fn lookup_entry(&self, opened: &OpenDirectory, entry: &Entry) -> Found {
         let name = Arc::clone(&entry.name);
         if let Some((node, size)) = entry.node.as_ref().and_then(|node| Some((node, self.size_now(node)?))) {
-            return self.enter(opened.inode, name, node.clone(), size, opened.directory.as_ref());
+            let directory = opened.directory.as_ref();
+            return self.enter(opened.inode, name, node.clone(), Size::Is(size), directory);
         }
         let (inode, node) = self.0.inodes.enter_listed(opened.inode, name);
         // The size that was told before: the kernel may hold pages of this file, and would cut them off.
+        let is_estimate = self.0.inodes.estimate(inode).is_some();
         match node.map(|(node, size)| stat(inode, &node, self.size_now(&node).unwrap_or(size))) {
+            Some(stat) if is_estimate => Found { stat, ttl: Duration::ZERO },
             Some(stat) => Found { stat, ttl: opened.directory.holds_for().unwrap_or(self.0.ttl) },
             None => Found {
                 stat: Stat { inode, kind: entry.kind, size: 0, times: Times::default() },
@@ -194,18 +205,23 @@ impl Filesystem {
     /// What the service met while the size was learnt.
     pub async fn stat(&self, inode: u64) -> Result<Found> {
         let node = self.0.inodes.node(inode)?;
+        if let Some(estimate) = self.0.inodes.estimate(inode) {
+            return Ok(Found { stat: stat(inode, &node, estimate), ttl: ESTIMATE });
+        }
         let size = self.size(&node).await?;
         self.0.inodes.told_size(inode, size);
         Ok(Found { stat: stat(inode, &node, size), ttl: self.0.ttl })
     }
 
-    /// Opens a directory; its listing is made at the first read and then frozen for this handle.
+    /// Opens a directory for the thread `caller`; its listing is made at the first read and then frozen for this
+    /// handle.
     ///
     /// # Errors
     /// `NotADirectory` for a file.
-    pub fn open_directory(&self, inode: u64) -> Result<OpenedDirectory> {
+    pub fn open_directory(&self, inode: u64, caller: u32) -> Result<OpenedDirectory> {
         let directory = self.directory(inode)?;
         let (parent, keep) = self.0.inodes.open_directory(inode, directory.edition());
+        self.0.inodes.looks(inode, |looks| looks.listed(caller));
         let opened = OpenDirectory::new(inode, parent, directory, keep != Keep::Nothing);
         Ok(OpenedDirectory { handle: self.0.handles.add_directory(opened), keep })
     }
@@ -283,6 +299,11 @@ impl Filesystem {
             let (bytes, complete) = self.0.store.cached(remote);
             attributes.push(("user.dcmsfs.cached_bytes".into(), bytes.to_string().into()));
             attributes.push(("user.dcmsfs.complete".into(), complete.to_string().into()));
+            if self.0.store.known_length(remote).is_none()
+                && let Some(estimate) = file.estimate
+            {
+                attributes.push(("user.dcmsfs.estimated_bytes".into(), estimate.to_string().into()));
+            }
             if let Some(error) = self.0.store.last_error(remote) {
                 attributes.push(("user.dcmsfs.last_error".into(), error.message().to_owned().into()));
             }
@@ -297,10 +318,13 @@ impl Filesystem {
         }
     }
 
-    fn enter(&self, parent: u64, name: Arc<str>, node: Node, size: u64, directory: &dyn Directory) -> Found {
+    fn enter(&self, parent: u64, name: Arc<str>, node: Node, size: Size, directory: &dyn Directory) -> Found {
         let inode = self.0.inodes.enter(parent, name, &node, size);
-        let ttl = directory.holds_for().unwrap_or(self.0.ttl);
-        Found { stat: stat(inode, &node, size), ttl }
+        let ttl = match size {
+            Size::Is(_) => directory.holds_for().unwrap_or(self.0.ttl),
+            Size::MayBe(_) => ESTIMATE,
+        };
+        Found { stat: stat(inode, &node, size.bytes()), ttl }
     }
 
     fn size_now(&self, node: &Node) -> Option<u64> {
@@ -312,22 +336,6 @@ impl Filesystem {
                 Content::Live(make) => Some(make().len() as u64),
                 Content::Remote(remote) => self.0.store.known_length(remote),
             },
-        }
-    }
-
-    /// Files that are looked up one after another and not opened belong to `ls -l` or `du`: their lengths are
-    /// asked for without their bytes, where the service can tell them so. A file that is looked up to be
-    /// opened is better begun at once: one request instead of two.
-    async fn spare_bytes(&self, parent: u64, node: &Node) -> Result<()> {
-        let Node::File(file) = node else { return Ok(()) };
-        match &file.content {
-            Content::Remote(remote) if self.0.store.known_length(remote).is_none() => {
-                if self.0.inodes.looked_up(parent) > LOOKUPS_OF_A_LISTING {
-                    self.0.store.ask_length(remote).await?;
-                }
-                Ok(())
-            }
-            _ => Ok(()),
         }
     }
 
@@ -361,9 +369,10 @@ async fn tell_lost(file: &FileNode, error: &Error) {
 }
 
 /// Lets a file's catalogue remember its length, if that is news.
-fn learnt(node: &Node, size: u64) {
+fn learnt(node: &Node, size: Size) {
     if let Node::File(file) = node
-        && let (Content::Remote(remote), Some(learn)) = (&file.content, &file.told.length)
+        && let (Content::Remote(remote), Some(learn), Size::Is(size)) =
+            (&file.content, &file.told.length, size)
         && remote.length != Some(size)
     {
         learn(size);

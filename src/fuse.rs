@@ -145,10 +145,10 @@ impl fuser::Filesystem for Adapter {
                 return self.reply_entry(reply, result.map_err(|error| report(&error)));
             }
             let (filesystem, name) = (self.filesystem.clone(), name.to_owned());
-            let presentation = self.presentation;
+            let (presentation, caller) = (self.presentation, request.pid());
             self.answers.answer(
-                Caller::of(request.pid()),
-                async move { filesystem.lookup(parent.0, &name).await },
+                Caller::of(caller),
+                async move { filesystem.lookup(parent.0, &name, caller).await },
                 move |result| presentation.reply_entry(reply, result),
             );
         });
@@ -177,8 +177,8 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn open(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| self.passthrough.open(&self.filesystem, inode, reply));
+    fn open(&self, request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        guarded(|| self.passthrough.open(&self.filesystem, inode, request.pid(), reply));
     }
 
     fn read(
@@ -249,8 +249,8 @@ impl fuser::Filesystem for Adapter {
         });
     }
 
-    fn opendir(&self, _request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| match self.filesystem.open_directory(inode.0) {
+    fn opendir(&self, request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        guarded(|| match self.filesystem.open_directory(inode.0, request.pid()) {
             Ok(opened) => {
                 let flags = match opened.keep {
                     Keep::Nothing => FopenFlags::empty(),

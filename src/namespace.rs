@@ -129,6 +129,8 @@ pub struct FileNode {
     pub times: Times,
     /// Its extended attributes, beside those of the cache.
     pub attributes: Attributes,
+    /// About how many bytes it has, where only a request would tell.
+    pub estimate: Option<u64>,
     /// Where it stands among others that are read by number.
     pub cell: Option<Cell>,
     /// Who is told what its service says of it.
@@ -202,6 +204,7 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
+            estimate: None,
             cell: None,
             told: Told::default(),
         }))
@@ -214,6 +217,7 @@ impl Node {
             content,
             times: times.into(),
             attributes: Attributes::new(),
+            estimate: None,
             cell: None,
             told: Told::default(),
         }))
@@ -222,7 +226,14 @@ impl Node {
     /// A file that is fetched when read.
     pub fn remote(remote: Remote, times: impl Into<Times>, attributes: Attributes, told: Told) -> Self {
         let content = Content::Remote(remote);
-        Self::File(Arc::new(FileNode { content, times: times.into(), attributes, cell: None, told }))
+        Self::File(Arc::new(FileNode {
+            content,
+            times: times.into(),
+            attributes,
+            estimate: None,
+            cell: None,
+            told,
+        }))
     }
 
     /// Directory or file, for listings.

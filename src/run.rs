@@ -4,6 +4,7 @@ mod cache;
 mod demo;
 mod doors;
 mod given;
+mod key;
 mod logging;
 mod login;
 mod logout;

@@ -6,6 +6,7 @@
 pub mod layers;
 mod limits;
 pub mod quantity;
+mod refusals;
 mod searches;
 mod tables;
 

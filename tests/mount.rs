@@ -16,10 +16,12 @@ mod mount {
     mod changes;
     mod checksums;
     mod directories;
+    mod doors;
     mod faults;
     mod harness;
     mod kernel;
     mod killing;
+    mod layouts;
     mod life;
     mod login;
     mod mosaics;
@@ -30,6 +32,7 @@ mod mount {
     mod secrets;
     mod shelf;
     mod slots;
+    mod stores;
     mod strides;
     mod sys;
     mod tls;

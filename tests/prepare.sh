@@ -2,7 +2,7 @@
 # prepare.sh demo|test|bench: installs what the demo, the tests or the benchmarks need and is not there yet. Debian and Ubuntu; uses
 # sudo only if not root. Prints nothing but what it installs.
 #
-# Everything of Python goes into TARGET/venv (and TARGET/independent), nothing into the system or the home.
+# Everything of Python goes into TARGET/venv (and TARGET/zarr2, TARGET/independent), nothing into the system or the home.
 set -eu
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -74,17 +74,18 @@ have=$(cd "$root" && rustc --version | cut -d ' ' -f 2)
     || fail "Rust $wanted or newer is needed, this is $have: run \`rustup update\`"
 
 mkdir -p "$target"
-# install LIST NAME: into the Python of all; NAME is where a copy of the list says that it is done.
+# install ENVIRONMENT LIST NAME: into that Python; NAME is where a copy of the list says that it is done.
 install() {
-    cmp -s "$root/$1" "$target/venv/$2" && return
-    echo "installing Python packages into $target/venv"
-    [ -x "$target/venv/bin/pip" ] || python3 -m venv "$target/venv"
-    "$target/venv/bin/pip" install --quiet --no-input --disable-pip-version-check -r "$root/$1"
+    cmp -s "$root/$2" "$target/$1/$3" && return
+    echo "installing Python packages into $target/$1"
+    [ -x "$target/$1/bin/pip" ] || python3 -m venv "$target/$1"
+    "$target/$1/bin/pip" install --quiet --no-input --disable-pip-version-check -r "$root/$2"
     # Copied last, so that an interrupted installation is done again.
-    cp "$root/$1" "$target/venv/$2"
+    cp "$root/$2" "$target/$1/$3"
 }
-install tests/requirements.txt requirements.txt
-[ "$needed" != bench ] || install benches/read_path/requirements.txt bench-requirements.txt
+install venv tests/requirements.txt requirements.txt
+[ "$needed" != bench ] || install venv benches/read_path/requirements.txt bench-requirements.txt
+[ "$needed" != test ] || install zarr2 tests/requirements-zarr2.txt requirements.txt
 [ "$needed" = test ] || exit 0
 
 "$root/tests/independent/setup.sh" "$target/independent" >/dev/null

@@ -21,21 +21,31 @@ pub struct ZarrHttp {
     head_refused: AtomicBool,
     first_byte: Duration,
     transport: Transport,
+    /// Where a right to the data is asked for.
+    way_out: &'static str,
 }
 
 impl ZarrHttp {
-    /// The host called `name`; `first_byte` limits the wait for an answer's headers.
-    pub fn new(name: &str, first_byte: Duration, transport: Transport) -> Self {
-        Self { name: name.to_owned(), head_refused: AtomicBool::new(false), first_byte, transport }
+    /// The host called `name`; `first_byte` limits the wait for an answer's headers, `way_out` says where to ask for
+    /// the right to data that it refuses.
+    pub fn new(name: &str, first_byte: Duration, transport: Transport, way_out: &'static str) -> Self {
+        Self { name: name.to_owned(), head_refused: AtomicBool::new(false), first_byte, transport, way_out }
     }
 
     /// A 429 of these hosts is the volume of the day or month, not the number of requests in flight
-    /// (protocol.md 4.5).
-    fn quota(error: Error) -> Error {
+    /// (protocol.md 4.5); a 403 is a right that a person has to give.
+    fn explained(&self, error: Error) -> Error {
         match error.kind() {
             ErrorKind::Busy if error.wait().is_none_or(|wait| wait > LONGEST_WAIT) => {
-                error.reclassify(ErrorKind::QuotaExceeded)
+                let when = match error.wait() {
+                    Some(wait) => {
+                        format!("nothing is asked for the next {} minutes", wait.as_secs().div_ceil(60))
+                    }
+                    None => "it is counted by the day or month; what is cached stays readable".to_owned(),
+                };
+                error.then(when).reclassify(ErrorKind::QuotaExceeded)
             }
+            ErrorKind::Forbidden => error.then(self.way_out),
             _ => error,
         }
     }
@@ -49,7 +59,7 @@ impl Backend for ZarrHttp {
     fn ask<'a>(&'a self, url: &'a Url, ask: &'a Ask) -> BoxFuture<'a, Result<Answer>> {
         Box::pin(async move {
             let response = self.transport.send(data_request(Method::GET, url, ask, self.first_byte)).await?;
-            Answer::judge(&self.name, url, ask, response).map_err(Self::quota)
+            Answer::judge(&self.name, url, ask, response).map_err(|error| self.explained(error))
         })
     }
 
@@ -70,16 +80,18 @@ impl Backend for ZarrHttp {
                     self.head_refused.store(true, Ordering::Relaxed);
                     Ok(None)
                 }
+                // Hosts that sign addresses take a HEAD for something else; whoever reads is told what is the matter.
+                StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => Ok(None),
                 status => {
                     let what = format!("{}: {}", self.name, url.path());
-                    Err(Self::quota(status_error(status, &response.headers, &what, url)))
+                    Err(self.explained(status_error(status, &response.headers, &what, url)))
                 }
             }
         })
     }
 
     fn meaning(&self, error: Error) -> Error {
-        Self::quota(error)
+        self.explained(error)
     }
 
     fn transport(&self) -> &Transport {

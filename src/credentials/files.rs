@@ -18,6 +18,11 @@
 //! [account]                         # only if the user wants the password kept
 //! user = "me"
 //! password = "…"
+//!
+//! [[key]]                           # of `dcmsfs login --root`
+//! url = "https://…/"                # sent there only
+//! user = "edh"                      # absent: as the configuration says
+//! secret = "…"
 //! ```
 
 use std::fmt::Write;
@@ -26,11 +31,13 @@ use std::path::Path;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::private_file;
 use super::token::{self, TokenSet};
 use crate::error::{ErrorKind, Result, fail};
+use crate::transport::Scope;
 
 /// Cache-A's token and what renews it.
 #[derive(Clone, Debug, Deserialize)]
@@ -114,6 +121,25 @@ impl Account {
     }
 }
 
+/// A key of a Zarr host.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Key {
+    /// The host's base address: a root of the same name and another address does not get it.
+    pub url: String,
+    /// The login name that goes with it, if not that of the configuration.
+    pub user: Option<String>,
+    /// The key.
+    #[serde(deserialize_with = "secret")]
+    pub secret: SecretString,
+}
+
+impl Key {
+    /// Whether it is meant for the addresses of `scope`, all of them and no other.
+    pub(super) fn is_for(&self, scope: &Scope) -> bool {
+        Url::parse(&self.url).is_ok_and(|url| Scope::below(&url).is_ok_and(|own| own == *scope))
+    }
+}
+
 /// All that is kept.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Stored {
@@ -123,6 +149,9 @@ pub struct Stored {
     pub cache_b: Option<CacheBLogin>,
     /// The account.
     pub account: Option<Account>,
+    /// Keys of Zarr hosts.
+    #[serde(default)]
+    pub key: Vec<Key>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<SecretString, D::Error> {
@@ -131,6 +160,12 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<SecretStrin
 
 fn some_secret<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<SecretString>, D::Error> {
     secret(from).map(Some)
+}
+
+impl Stored {
+    fn has_login(&self) -> bool {
+        self.cache_a.is_some() || self.cache_b.is_some() || self.account.is_some()
+    }
 }
 
 /// Reads the file; an absent one is an empty one.
@@ -177,13 +212,19 @@ pub async fn update(path: &Path, change: impl FnOnce(&mut Stored)) -> Result<()>
     save(path, &stored)
 }
 
-/// Removes the file under its lock. What was in it, as far as that was understood; `None` if there was no file.
+/// Forgets the login under the file's lock, and removes the file if no keys are left in it. What was in it, as far as
+/// that was understood; `None` if there was no login.
 ///
 /// Fails with `Configuration`, or `TimedOut` if another process keeps the lock.
 pub async fn remove(path: &Path) -> Result<Option<Stored>> {
     // Without the lock, a renewal that is being saved could bring it back.
     let _lock = private_file::lock(path).await?;
     let stored = load(path).unwrap_or_default();
+    if !stored.key.is_empty() {
+        let key = stored.key.clone();
+        save(path, &Stored { key, ..Stored::default() })?;
+        return Ok(Some(stored).filter(Stored::has_login));
+    }
     match std::fs::remove_file(path) {
         Ok(()) => Ok(Some(stored)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -216,6 +257,14 @@ fn write(stored: &Stored) -> Zeroizing<String> {
         text.push_str("\n[account]\n");
         line(&mut text, "user", &account.user);
         line(&mut text, "password", account.password.expose_secret());
+    }
+    for key in &stored.key {
+        text.push_str("\n[[key]]\n");
+        line(&mut text, "url", &key.url);
+        if let Some(user) = &key.user {
+            line(&mut text, "user", user);
+        }
+        line(&mut text, "secret", key.secret.expose_secret());
     }
     text
 }
@@ -266,6 +315,7 @@ mod tests {
                 expires: now,
             }),
             account: Some(Account { user: user.into(), password: secret.into() }),
+            key: vec![Key { url: "https://h/".into(), user: Some(user.into()), secret: secret.into() }],
         }
     }
 
@@ -281,6 +331,8 @@ mod tests {
             prop_assert_eq!(a.refresh_token.as_ref().unwrap().expose_secret(), &secret);
             prop_assert_eq!(b.password.expose_secret(), &secret);
             prop_assert_eq!(account.password.expose_secret(), &secret);
+            prop_assert_eq!(read.key[0].secret.expose_secret(), &secret);
+            prop_assert_eq!(read.key[0].user.as_ref(), Some(&user));
             prop_assert_eq!((a.user, b.user), (user.clone(), user));
             prop_assert_eq!(a.expires.unwrap().as_second(), 1_795_000_000);
         }
@@ -304,6 +356,23 @@ mod tests {
         }
         private_file::replace(&path, b"\xff\xfe").unwrap();
         assert!(load(&path).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_logout_keeps_keys_of_hosts() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("credentials.toml");
+        save(&path, &stored("u", "s")).unwrap();
+        assert!(remove(&path).await.unwrap().is_some());
+        let left = load(&path).unwrap();
+        assert!(!left.has_login() && left.key.len() == 1);
+        assert!(remove(&path).await.unwrap().is_none(), "there was no login");
+        let scope = |url: &str| Scope::below(&Url::parse(url).unwrap()).unwrap();
+        let key = &left.key[0];
+        assert!(key.is_for(&scope("https://h/")));
+        for other in ["https://h/x/", "https://h:8443/", "http://127.0.0.1/", "https://h.evil.org/"] {
+            assert!(!key.is_for(&scope(other)), "{other}");
+        }
     }
 
     #[tokio::test]

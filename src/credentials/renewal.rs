@@ -147,7 +147,7 @@ async fn refused(inner: &Arc<Inner>, root: usize, memory: &mut Memory) -> Result
             }
             renew_cache_a(inner, memory).await
         }
-        Kind::NetrcBasic { .. } | Kind::NetrcBearer | Kind::CacheBOfflineToken { .. } | Kind::S3(_) => {
+        Kind::Key { .. } | Kind::BearerKey | Kind::CacheBOfflineToken { .. } | Kind::S3(_) => {
             renew_from_files(inner, root, &host, memory).await
         }
     }

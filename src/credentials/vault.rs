@@ -139,6 +139,12 @@ impl Vault {
         before.is_none_or(|before| before.message() != problem.message())
     }
 
+    /// The key that is kept for exactly this address.
+    fn key(&self, root: &RootCredential, login: &str) -> Option<(String, SecretString)> {
+        let key = self.stored.key.iter().find(|key| key.is_for(&root.scope))?;
+        Some((key.user.clone().unwrap_or_else(|| login.to_owned()), key.secret.clone()))
+    }
+
     /// The secrets that `kind` could use, newest first, with the login name that goes with them.
     fn candidates(&self, root: &RootCredential) -> Vec<(String, SecretString)> {
         let entry = netrc::find(&self.netrc, name_in_netrc(root));
@@ -150,8 +156,8 @@ impl Vault {
         match &root.kind {
             Kind::CacheAToken | Kind::None => Vec::new(),
             Kind::S3(_) => self.s3.iter().map(|keys| (String::new(), s3_file::whole(keys))).collect(),
-            Kind::NetrcBasic { login } => of_netrc(login).into_iter().collect(),
-            Kind::NetrcBearer => of_netrc("").into_iter().collect(),
+            Kind::Key { login } => self.key(root, login).into_iter().chain(of_netrc(login)).collect(),
+            Kind::BearerKey => self.key(root, "").into_iter().chain(of_netrc("")).collect(),
             Kind::CacheBOfflineToken { login } => {
                 let kept = self.stored.cache_b.as_ref();
                 let file = kept.map(|kept| (login.clone(), kept.password.clone()));
@@ -313,7 +319,7 @@ impl Inner {
             ..Root::default()
         };
         let secret = match (&root.kind, &vault.s3) {
-            (Kind::NetrcBearer, _) => Authorization::Bearer(password),
+            (Kind::BearerKey, _) => Authorization::Bearer(password),
             (Kind::S3(_), Some(keys)) => Authorization::Signed(Box::new(keys.clone())),
             _ => Authorization::Basic { user, password },
         };

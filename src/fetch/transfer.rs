@@ -4,24 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use url::Url;
 
 use crate::backend::answer::Answer;
 use crate::error::Result;
 use crate::fetch::Fetch;
 use crate::fetch::slots::{Queue, Slot};
-use crate::object::Validator;
-
-/// A document: small, read whole.
-#[derive(Clone, Debug)]
-pub struct Document {
-    /// The bytes as the server sent them, transfer coding removed.
-    pub bytes: Bytes,
-    /// The address that answered, after redirects.
-    pub url: Url,
-    /// The version, where the server tells one.
-    pub version: Validator,
-}
 
 /// A transfer under way. It holds its slot until dropped.
 pub struct Transfer {

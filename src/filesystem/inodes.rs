@@ -12,6 +12,7 @@ use parking_lot::RwLock;
 use crate::error::{ErrorKind, Result, fail};
 use crate::filesystem::ROOT;
 use crate::filesystem::handles::Shared;
+use crate::filesystem::looks::Looks;
 use crate::filesystem::names::{Keep, Names};
 use crate::namespace::{Directory, Node};
 
@@ -33,8 +34,34 @@ struct Inode {
     shared: Option<Arc<Shared>>,
     /// Of a directory: what the kernel has kept of its names.
     names: Option<Box<Names>>,
-    /// Of a directory: files looked up in a row without one being opened.
-    lookups_in_a_row: u32,
+    /// Whether that size is an estimate.
+    estimated: bool,
+    /// Somebody wanted to open it when it was.
+    wanted: bool,
+    /// Of a directory.
+    looks: Looks,
+}
+
+/// The size that is shown of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// It has so many bytes.
+    Is(u64),
+    /// It may have so many: asking would have cost more than a look is worth.
+    MayBe(u64),
+}
+
+impl Size {
+    /// The number.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Is(bytes) | Self::MayBe(bytes) => bytes,
+        }
+    }
+
+    fn is_estimate(self) -> bool {
+        matches!(self, Self::MayBe(_))
+    }
 }
 
 /// What opening a file takes.
@@ -43,6 +70,8 @@ pub struct ToOpen {
     pub node: Node,
     /// The size that the kernel was told last.
     pub told_size: Option<u64>,
+    /// Whether that size is an estimate.
+    pub estimated: bool,
     /// What its handles share.
     pub shared: Arc<Shared>,
 }
@@ -56,12 +85,13 @@ impl Inodes {
 
     /// Counts one more reference to `name` in `parent` and gives its inode. What is known of an inode is
     /// replaced by the newer `node`.
-    pub fn enter(&self, parent: u64, name: Arc<str>, node: &Node, size: u64) -> u64 {
+    pub fn enter(&self, parent: u64, name: Arc<str>, node: &Node, size: Size) -> u64 {
         let mut table = self.table.write();
         let number = free_number(&table, parent, &name);
         let inode = table.entry(number).or_insert_with(|| Inode::new(None, parent, name));
         inode.node = Some(node.clone());
-        inode.size = Some(size);
+        (inode.size, inode.estimated) = (Some(size.bytes()), size.is_estimate());
+        inode.wanted &= inode.estimated;
         inode.lookups += 1;
         number
     }
@@ -120,24 +150,25 @@ impl Inodes {
     /// Notes the size that the kernel is told.
     pub fn told_size(&self, number: u64, size: u64) {
         if let Some(inode) = self.table.write().get_mut(&number) {
-            inode.size = Some(size);
+            (inode.size, inode.estimated) = (Some(size), false);
         }
     }
 
-    /// What opening an inode takes. Its directory is not being listed just now, then.
+    /// What opening an inode takes. The thread `caller` does not just list its directory, then.
     ///
     /// # Errors
     /// As [`Self::node`].
-    pub fn to_open(&self, number: u64) -> Result<ToOpen> {
+    pub fn to_open(&self, number: u64, caller: u32) -> Result<ToOpen> {
         let node = self.node(number)?;
         let mut table = self.table.write();
         let Some(inode) = table.get_mut(&number) else { return unknown() };
         let shared = Arc::clone(inode.shared.get_or_insert_default());
-        let (told_size, parent) = (inode.size, inode.parent);
+        let (told_size, estimated, parent) = (inode.size, inode.estimated, inode.parent);
+        inode.wanted = estimated;
         if let Some(parent) = table.get_mut(&parent) {
-            parent.lookups_in_a_row = 0;
+            parent.looks.opened(caller);
         }
-        Ok(ToOpen { node, told_size, shared })
+        Ok(ToOpen { node, told_size, estimated, shared })
     }
 
     /// The product that a file belongs to: number and directory of its folder.
@@ -172,12 +203,20 @@ impl Inodes {
         found
     }
 
-    /// Counts files of a directory that are looked up in a row; an open begins anew.
-    pub fn looked_up(&self, directory: u64) -> u32 {
-        let mut table = self.table.write();
-        let Some(inode) = table.get_mut(&directory) else { return 0 };
-        inode.lookups_in_a_row = inode.lookups_in_a_row.saturating_add(1);
-        inode.lookups_in_a_row
+    /// Notes how files of a directory are looked up; `None` for one that the kernel does not hold.
+    pub(super) fn looks<T>(&self, directory: u64, note: impl FnOnce(&mut Looks) -> T) -> Option<T> {
+        self.table.write().get_mut(&directory).map(|inode| note(&mut inode.looks))
+    }
+
+    /// Whether `name` is looked up again because somebody wants to open it.
+    pub fn is_wanted(&self, parent: u64, name: &str) -> bool {
+        let table = self.table.read();
+        table.get(&free_number(&table, parent, name)).is_some_and(|inode| inode.wanted)
+    }
+
+    /// The estimate that the kernel was told for the size of an inode, if it was none better.
+    pub fn estimate(&self, number: u64) -> Option<u64> {
+        self.table.read().get(&number).filter(|inode| inode.estimated)?.size
     }
 
     fn with<T>(&self, number: u64, read: impl FnOnce(&Inode) -> T) -> Result<T> {
@@ -195,7 +234,18 @@ impl Inodes {
 
 impl Inode {
     fn new(node: Option<Node>, parent: u64, name: Arc<str>) -> Self {
-        Self { node, parent, name, lookups: 0, size: None, shared: None, names: None, lookups_in_a_row: 0 }
+        Self {
+            node,
+            parent,
+            name,
+            lookups: 0,
+            size: None,
+            estimated: false,
+            wanted: false,
+            shared: None,
+            names: None,
+            looks: Looks::default(),
+        }
     }
 }
 
@@ -230,18 +280,18 @@ mod tests {
     fn numbers_outlive_forgetting_and_the_table_does_not_grow() {
         let inodes = Inodes::new(Arc::new(StaticDirectory::default()));
         let file = Node::bytes("x", None);
-        let first = inodes.enter(ROOT, "a".into(), &file, 1);
-        inodes.enter(ROOT, "a".into(), &file, 1);
+        let first = inodes.enter(ROOT, "a".into(), &file, Size::Is(1));
+        inodes.enter(ROOT, "a".into(), &file, Size::Is(1));
         inodes.forget(first, 1);
         assert!(inodes.node(first).is_ok());
         inodes.forget(first, 1);
         assert!(inodes.node(first).is_err());
         assert_eq!(inodes.count(), 1);
-        assert_eq!(inodes.enter(ROOT, "a".into(), &file, 1), first);
+        assert_eq!(inodes.enter(ROOT, "a".into(), &file, Size::Is(1)), first);
         inodes.forget(ROOT, 7);
         let (listed, node) = inodes.enter_listed(ROOT, "b".into());
         assert!(node.is_none() && inodes.node(listed).is_err());
-        assert_eq!(inodes.enter(ROOT, "b".into(), &file, 1), listed);
+        assert_eq!(inodes.enter(ROOT, "b".into(), &file, Size::Is(1)), listed);
         assert!(inodes.enter_listed(ROOT, "b".into()).1.is_some() && inodes.node(listed).is_ok());
         assert!(inodes.node(ROOT).is_ok());
     }

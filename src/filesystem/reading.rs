@@ -29,14 +29,15 @@ pub struct OpenedFile {
 pub type Register<'a> = &'a dyn Fn(&File) -> Option<Registered>;
 
 impl Filesystem {
-    /// Opens a file; asks no service. `register`: how the kernel is given a whole file on disk, where it takes
+    /// Opens a file for the thread `caller`; asks no service. `register`: how the kernel is given a whole file on disk, where it takes
     /// any.
     ///
     /// # Errors
-    /// `IsADirectory` for a directory. `Changed` when the kernel was told another size than the file now has: it
-    /// then looks the name up again, and opens again; `Corrupt` for a file that came twice with a wrong checksum; also while it reads another version by itself.
-    pub fn open(&self, inode: u64, register: Option<Register<'_>>) -> Result<OpenedFile> {
-        let to_open = self.0.inodes.to_open(inode)?;
+    /// `IsADirectory` for a directory. `LookAgain` when the kernel was told another size than the file now has, or an
+    /// estimate: it then looks the name up again, and opens again. `Corrupt` for a file that came twice with a wrong
+    /// checksum. `Changed` while it reads another version by itself.
+    pub fn open(&self, inode: u64, caller: u32, register: Option<Register<'_>>) -> Result<OpenedFile> {
+        let to_open = self.0.inodes.to_open(inode, caller)?;
         let Node::File(file) = to_open.node else {
             return fail(ErrorKind::IsADirectory, "a directory cannot be read as a file");
         };
@@ -58,8 +59,8 @@ impl Filesystem {
                     return Err(error);
                 }
                 let is = object.known_length();
-                if is.is_some() && to_open.told_size != is {
-                    return fail(ErrorKind::Changed, format!("{} has another size now", remote.url.path()));
+                if to_open.estimated || (is.is_some() && to_open.told_size != is) {
+                    return fail(ErrorKind::LookAgain, format!("{} has another size", remote.url.path()));
                 }
                 let caching = self.open_remote(&shared, &object, register);
                 if caching.is_none() {

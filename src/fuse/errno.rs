@@ -8,7 +8,7 @@ use crate::error::ErrorKind;
 pub(super) fn errno(kind: ErrorKind) -> Errno {
     match kind {
         ErrorKind::NotFound => Errno::ENOENT,
-        ErrorKind::Changed => Errno::ESTALE,
+        ErrorKind::Changed | ErrorKind::LookAgain => Errno::ESTALE,
         ErrorKind::Corrupt | ErrorKind::Unavailable | ErrorKind::Internal => Errno::EIO,
         ErrorKind::Protocol => Errno::EPROTO,
         ErrorKind::TimedOut | ErrorKind::Busy => Errno::ETIMEDOUT,

@@ -31,10 +31,10 @@ impl Passthrough {
         tracing::debug!(taken, depth, "passthrough");
     }
 
-    pub(super) fn open(&self, filesystem: &Filesystem, inode: INodeNo, reply: ReplyOpen) {
+    pub(super) fn open(&self, filesystem: &Filesystem, inode: INodeNo, caller: u32, reply: ReplyOpen) {
         let register = |file: &File| self.register(file, &reply);
         let on = self.on.load(Ordering::Relaxed);
-        let opened = match filesystem.open(inode.0, on.then_some(&register)) {
+        let opened = match filesystem.open(inode.0, caller, on.then_some(&register)) {
             Ok(opened) => opened,
             Err(error) => return reply.error(report(&error)),
         };

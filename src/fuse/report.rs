@@ -20,9 +20,11 @@ const MESSAGES: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 /// because a program that tries again thousands of times a second must not fill the disk.
 pub(super) fn report(error: &Error) -> Errno {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Interrupted | ErrorKind::NoAttribute | ErrorKind::NameTooLong => {
-            tracing::debug!("{error}");
-        }
+        ErrorKind::NotFound
+        | ErrorKind::Interrupted
+        | ErrorKind::NoAttribute
+        | ErrorKind::NameTooLong
+        | ErrorKind::LookAgain => tracing::debug!("{error}"),
         // Whoever keeps the login or the budget has said it once (contract.md 4.1); here it would be said for each
         // minute.
         kind if !is_news(error) || matches!(kind, ErrorKind::LoginExpired | ErrorKind::QuotaExceeded) => {

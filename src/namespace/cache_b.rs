@@ -3,7 +3,9 @@
 //!
 //! [`Stores`] is the shared, cached view of one host; the directories are keys into it.
 
+mod absent;
 mod array;
+mod documents;
 mod group;
 mod host;
 mod stores;

@@ -10,12 +10,15 @@ use zeroize::Zeroizing;
 use crate::cli::LoginArgs;
 use crate::credentials::{CredentialSettings, NewLogin, browser, login, netrc, save_login};
 use crate::error::{Error, ErrorKind, Result, fail};
-use crate::run::{given, places, terminal, tree};
+use crate::run::{given, key, places, terminal, tree};
 use crate::settings::{address, layers};
 use crate::sys::{environment, harden};
 
 /// Logs in with both clients and keeps what came of it.
 pub(super) fn run(args: &LoginArgs) -> Result<()> {
+    if let Some(root) = &args.root {
+        return key::keep(args, root);
+    }
     harden::process();
     let settings = layers::load(&places::sources(&args.configuration))?;
     let credentials = tree::credential_settings(&settings)?;
@@ -138,19 +141,8 @@ fn account(args: &LoginArgs) -> Result<(String, SecretString)> {
         Some(user) => user,
         None => prompt("DestinE user name: ")?.to_string(),
     };
-    let read = |from: &mut dyn Read| {
-        let mut text = Zeroizing::new(String::with_capacity(given::LONGEST as usize));
-        from.take(given::LONGEST).read_to_string(&mut text).map_err(|error| input(&error))?;
-        password(text.trim_end_matches(['\r', '\n']))
-    };
-    if args.password_stdin {
-        return Ok((user, read(&mut std::io::stdin().lock())?));
-    }
-    if let Some(number) = args.password_fd {
-        let mut file = environment::descriptor(number).map_err(|error| {
-            Error::new(ErrorKind::InvalidInput, format!("cannot read from descriptor {number}: {error}"))
-        })?;
-        return Ok((user, read(&mut file)?));
+    if let Some(password) = given_password(args)? {
+        return Ok((user, password));
     }
     match given::password()? {
         Some(given::Given::Credential(password)) => return Ok((user, password)),
@@ -164,6 +156,34 @@ fn account(args: &LoginArgs) -> Result<(String, SecretString)> {
         return fail(ErrorKind::InvalidInput, format!("there is no terminal to ask on: {SCRIPTS}"));
     }
     Ok((user, terminal::ask_secret("Password: ", SCRIPTS)?))
+}
+
+/// What the options say where to read; `None` if they do not.
+fn given_password(args: &LoginArgs) -> Result<Option<SecretString>> {
+    let read = |from: &mut dyn Read| {
+        let mut text = Zeroizing::new(String::with_capacity(given::LONGEST as usize));
+        from.take(given::LONGEST).read_to_string(&mut text).map_err(|error| input(&error))?;
+        password(text.trim_end_matches(['\r', '\n'])).map(Some)
+    };
+    if args.password_stdin {
+        return read(&mut std::io::stdin().lock());
+    }
+    let Some(number) = args.password_fd else { return Ok(None) };
+    let mut file = environment::descriptor(number).map_err(|error| {
+        Error::new(ErrorKind::InvalidInput, format!("cannot read from descriptor {number}: {error}"))
+    })?;
+    read(&mut file)
+}
+
+/// A secret that is no password of an account: as the options say, else asked for.
+pub(super) fn secret(args: &LoginArgs, prompt: &str, otherwise: &str) -> Result<SecretString> {
+    if let Some(secret) = given_password(args)? {
+        return Ok(secret);
+    }
+    if !terminal::is_at_hand() {
+        return fail(ErrorKind::InvalidInput, format!("there is no terminal to ask on: {otherwise}"));
+    }
+    terminal::ask_secret(prompt, otherwise)
 }
 
 fn password(text: &str) -> Result<SecretString> {

@@ -3,12 +3,15 @@
 use crate::cli::LogoutArgs;
 use crate::credentials::forget_login;
 use crate::error::Result;
-use crate::run::{login, places, tree};
+use crate::run::{key, login, places, tree};
 use crate::settings::{address, layers};
 use crate::sys::harden;
 
 /// Forgets what was kept, and tells the provider.
 pub(super) fn run(args: &LogoutArgs) -> Result<()> {
+    if let Some(root) = &args.root {
+        return key::forget(args, root);
+    }
     harden::process();
     let settings = layers::load(&places::sources(&args.configuration))?;
     let credentials = tree::credential_settings(&settings)?;
@@ -22,7 +25,8 @@ pub(super) fn run(args: &LogoutArgs) -> Result<()> {
         println!("there was no login");
         return Ok(());
     };
-    println!("logged out; {} is gone", file.display());
+    let kept = if file.exists() { "it keeps the keys of other hosts" } else { "it is gone" };
+    println!("logged out; {}: {kept}", file.display());
     match forgotten.netrc {
         Ok(true) => println!("the entry of {host} with the same token is gone from your netrc file"),
         Ok(false) => {}

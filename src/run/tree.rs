@@ -63,6 +63,9 @@ impl Built {
         for archive in &self.archives {
             archive.settle(limit / 2).await;
         }
+        for host in &self.hosts {
+            host.settle(limit / 4).await;
+        }
         let counted = tokio::task::spawn_blocking(move || self.budgets.iter().for_each(Budget::settle));
         let _ = timeout(limit, counted).await;
         let _ = tokio::task::spawn_blocking(move || self.store.flush(limit)).await;
@@ -138,10 +141,13 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     if !settings.view.is_empty() {
         nodes.insert("views".into(), views(settings, &roots, &archives)?);
     }
+    let metadata_ttl = parse_duration("cache_b.metadata_ttl", &settings.cache_b.metadata_ttl)?;
     for root in &plan.hosts {
-        let backend = Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone()));
+        let backend =
+            Arc::new(ZarrHttp::new(&root.name, FIRST_BYTE, transport.clone(), root.credential.way_out()));
         let fetch = doors.of_process(backend, root.requests, &root.url, root.allowed.clone());
-        let stores = Stores::new(root.url.clone(), root.stores.clone(), fetch.clone());
+        let stores =
+            Stores::new(root.url.clone(), root.stores.clone(), fetch.clone(), shelf.clone(), metadata_ttl);
         hosts.push(Arc::clone(&stores));
         nodes.insert(root.name.as_str().into(), cache_b::root(stores));
         roots.push(Root { name: root.name.clone(), url: root.url.clone(), fetch });
@@ -155,6 +161,7 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
             content,
             times: Times::default(),
             attributes: Vec::new(),
+            estimate: None,
             cell: None,
             told: Told::default(),
         }))
@@ -315,8 +322,8 @@ impl Plan {
             let login = root.login.clone();
             let kind = match root.credential {
                 Credential::OfflineToken => Kind::CacheBOfflineToken { login },
-                Credential::ApiKey => Kind::NetrcBasic { login },
-                Credential::Bearer => Kind::NetrcBearer,
+                Credential::ApiKey => Kind::Key { login },
+                Credential::Bearer => Kind::BearerKey,
                 Credential::None => Kind::None,
             };
             credentials.push(RootCredential {
@@ -343,7 +350,7 @@ fn beside(url: &Url) -> Url {
 }
 
 /// An address that names are put behind.
-fn base(key: &str, text: &str) -> Result<Url> {
+pub(super) fn base(key: &str, text: &str) -> Result<Url> {
     let mut url = address(key, text)?;
     if !url.path().ends_with('/') {
         url.set_path(&format!("{}/", url.path()));

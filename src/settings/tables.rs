@@ -147,6 +147,8 @@ pub struct CacheB {
     pub requests: usize,
     /// Chunks that are fetched ahead of a reader, at most.
     pub ahead: usize,
+    /// How long metadata holds before the host is asked whether it still does.
+    pub metadata_ttl: String,
     /// Most bytes of answers in a day, such as `20GiB`; empty: no limit.
     #[serde(deserialize_with = "text_or_number")]
     pub bytes_per_day: String,
@@ -180,6 +182,7 @@ impl Default for CacheB {
             credential: Credential::OfflineToken,
             requests: 16,
             ahead: 8,
+            metadata_ttl: "10min".into(),
             bytes_per_day: String::new(),
             bytes_per_month: String::new(),
             requests_per_day: String::new(),

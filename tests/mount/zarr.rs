@@ -16,7 +16,7 @@ fn stat(path: impl Into<PathBuf>) -> std::io::Result<fs::Metadata> {
 }
 
 /// All files below a directory; those that are listed and absent (6.2) are left out.
-fn files(root: &Path) -> Vec<PathBuf> {
+pub(super) fn files(root: &Path) -> Vec<PathBuf> {
     let root = root.to_owned();
     within(LIMIT * 2, "walking a store", move || {
         let (mut found, mut open) = (Vec::new(), vec![root]);

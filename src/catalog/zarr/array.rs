@@ -30,6 +30,8 @@ pub struct Array {
     /// Elements of a chunk along each dimension: of a shard, if the array is sharded. Where chunks differ,
     /// the lengths of the first.
     pub chunk_shape: Vec<u64>,
+    /// Whether all chunks have these lengths.
+    pub regular: bool,
     /// The lengths of the chunks inside a shard.
     pub inner_chunk_shape: Option<Vec<u64>>,
     /// The names of the chunks.
@@ -76,6 +78,7 @@ impl Array {
             chunk_bytes: (!compressed).then(|| size(&cut.chunk_shape, item_size?)).flatten(),
             shape,
             chunk_shape: cut.chunk_shape,
+            regular: cut.regular,
             inner_chunk_shape: None,
             grid,
             data_type: written(members.get("dtype")).unwrap_or_default(),
@@ -104,6 +107,7 @@ impl Array {
             chunk_bytes: cut.regular.then(chunk_bytes).flatten(),
             shape,
             chunk_shape: cut.chunk_shape.clone(),
+            regular: cut.regular,
             grid,
             data_type: written(members.get("data_type")).unwrap_or_default(),
             item_size,
@@ -113,6 +117,28 @@ impl Array {
             fill_value: members.get("fill_value").and_then(json_text),
             attributes: members.get("attributes").map(|value| document.slice_ref(value.get().as_bytes())),
         })
+    }
+}
+
+impl Array {
+    /// About how many bytes a stored chunk has: those of its elements, which is exact where nothing is compressed. An
+    /// element of unknown size counts eight.
+    pub fn estimated_bytes(&self) -> u64 {
+        let decoded = || size(&self.chunk_shape, self.item_size.unwrap_or(8));
+        self.chunk_bytes.or_else(decoded).unwrap_or(i64::MAX.unsigned_abs())
+    }
+
+    /// The lengths that chunk `number` really has in the array, as `24x512x1`, if it reaches beyond the array's end.
+    /// `None` for a whole one, and where chunks differ anyway.
+    pub fn edge(&self, number: u64) -> Option<String> {
+        let place = self.grid.coordinates(number).filter(|_| self.regular)?;
+        let used = |((place, chunk), length): ((&u64, &u64), &u64)| {
+            // Within the array, so the product is below its length.
+            (length - place * chunk).min(*chunk)
+        };
+        let used: Vec<u64> = place.iter().zip(&self.chunk_shape).zip(&self.shape).map(used).collect();
+        let text = || used.iter().map(u64::to_string).collect::<Vec<_>>().join("x");
+        (used != self.chunk_shape).then(text)
     }
 }
 

@@ -193,6 +193,15 @@ impl ChunkGrid {
         Level { prefix: Vec::new(), opened: matches!(self.encoding, KeyEncoding::V2 { .. }) }
     }
 
+    /// Whether there is such a directory.
+    pub fn has(&self, level: &Level) -> bool {
+        let is_within = level.prefix.iter().zip(&self.counts).all(|(coordinate, count)| coordinate < count);
+        let top = self.top();
+        is_within
+            && (level.prefix.is_empty() || (self.is_nested() && level.prefix.len() < self.counts.len()))
+            && (*level == top || self.is_nested())
+    }
+
     /// Number of names in a directory.
     pub fn names(&self, level: &Level) -> u64 {
         if self.total == 0 {

@@ -1,5 +1,7 @@
 //! A node of a store from its own document, for stores that are looked at node by node.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::super::lenient::Members;
@@ -12,7 +14,7 @@ pub enum Node {
     /// Holds other nodes.
     Group(Group),
     /// Holds chunks.
-    Array(Box<Array>),
+    Array(Arc<Array>),
 }
 
 /// A group.
@@ -25,7 +27,7 @@ pub struct Group {
 impl Node {
     /// From a `.zarray` and the `.zattrs` beside it.
     pub fn parse_v2_array(zarray: &Bytes, zattrs: Option<&Bytes>) -> Result<Self> {
-        Array::parse_v2(zarray, zattrs).map(|array| Self::Array(Box::new(array)))
+        Array::parse_v2(zarray, zattrs).map(|array| Self::Array(Arc::new(array)))
     }
 
     /// From a `.zgroup` and the `.zattrs` beside it.
@@ -38,7 +40,7 @@ impl Node {
     pub fn parse_v3(document: &Bytes) -> Result<Self> {
         let members = Members::of(object(document, "node metadata")?);
         match members.text(&["node_type"]).as_deref() {
-            Some("array") => Array::parse_v3(document).map(|array| Self::Array(Box::new(array))),
+            Some("array") => Array::parse_v3(document).map(|array| Self::Array(Arc::new(array))),
             Some("group") => {
                 let attributes =
                     members.get("attributes").map(|value| document.slice_ref(value.get().as_bytes()));

@@ -142,6 +142,26 @@ impl Store {
         self.entry(path)?.documents.get(name)
     }
 
+    /// The same as a file of its own: without the indentation that it has inside of the other. For what the usual
+    /// writers write, these are the bytes of the server's own file.
+    pub fn file(&self, path: &str, name: &str) -> Option<Bytes> {
+        let part = self.document(path, name)?;
+        let last = part.rsplit(|byte| *byte == b'\n').next()?;
+        let indent = last.iter().take_while(|byte| **byte == b' ').count();
+        if indent == 0 || last.len() == part.len() {
+            return Some(part.clone());
+        }
+        let mut file = Vec::with_capacity(part.len());
+        for (number, line) in part.split(|byte| *byte == b'\n').enumerate() {
+            if number > 0 {
+                file.push(b'\n');
+            }
+            let spaces = line.iter().take(indent).take_while(|byte| **byte == b' ').count();
+            file.extend_from_slice(&line[if number > 0 { spaces } else { 0 }..]);
+        }
+        Some(file.into())
+    }
+
     /// The names of the metadata files of the node at `path` that the consolidated document holds.
     pub fn documents(&self, path: &str) -> Vec<&'static str> {
         self.entry(path).map(|entry| entry.documents.keys().copied().collect()).unwrap_or_default()

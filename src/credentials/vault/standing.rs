@@ -57,7 +57,10 @@ impl Vault {
         });
         match (&root.kind, netrc) {
             (Kind::CacheBOfflineToken { .. }, Some(netrc)) => format!("run `dcmsfs login` or {netrc}"),
-            (Kind::NetrcBasic { .. } | Kind::NetrcBearer, Some(netrc)) => netrc,
+            (Kind::Key { .. } | Kind::BearerKey, netrc) => {
+                let login = format!("run `dcmsfs login --root {}`", root.name);
+                netrc.map_or(login.clone(), |netrc| format!("{login} or {netrc}"))
+            }
             _ => "run `dcmsfs login`".to_owned(),
         }
     }
@@ -103,7 +106,7 @@ impl Vault {
         if let Kind::S3(_) = root.kind {
             return self.s3_problem.as_ref();
         }
-        let file = matches!(root.kind, Kind::CacheAToken | Kind::CacheBOfflineToken { .. });
+        let file = root.kind != Kind::None;
         let netrc = !matches!(root.kind, Kind::CacheAToken | Kind::None);
         let file = self.file_problem.as_ref().filter(|_| file);
         file.or(self.netrc_problem.as_ref().filter(|_| netrc))

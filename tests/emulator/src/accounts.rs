@@ -30,6 +30,10 @@ pub const CACHE_B_CLIENT: &str = "edh-public";
 pub const CACHE_B_REDIRECT: &str = "https://cacheb.dcms.destine.eu/";
 /// The user name of HTTP Basic authentication on Cache-B.
 pub const CACHE_B_LOGIN: &str = "anonymous";
+/// The user name of HTTP Basic authentication with an API key, as Earth Data Hub has it.
+pub const API_LOGIN: &str = "edh";
+/// The API key of [`USER`].
+pub const API_KEY: &str = "edh_pat_c0ffee5eed";
 /// An offline token that Cache-B always accepts, for tests that do not want to log in.
 pub const OFFLINE_TOKEN: &str =
     "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.eyJ0eXAiOiJPZmZsaW5lIiwic3ViIjoiZGVtbyJ9.c3RhbmRpbmctb2ZmZXI";

@@ -245,6 +245,8 @@ pub struct CacheBBehaviour {
     pub forbidden: bool,
     /// An access token as `Bearer` is accepted besides Basic.
     pub bearer: bool,
+    /// No credential is needed; a wrong one is refused all the same.
+    pub public: bool,
     /// Requests allowed since start or the last reset of the journal; then 429.
     pub request_quota: Option<u64>,
     /// Bytes allowed since start or the last reset of the journal; then 429.
@@ -263,6 +265,7 @@ impl Default for CacheBBehaviour {
             absent: 404,
             forbidden: false,
             bearer: false,
+            public: false,
             request_quota: None,
             byte_quota: None,
             retry_after: None,

@@ -4,12 +4,14 @@ mod demo;
 mod globe;
 mod huge;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use hyper::header;
+use parking_lot::RwLock;
 
 use crate::accounts;
 use crate::content::Content;
@@ -36,7 +38,11 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: &Request) -> Reply {
         Some(Credential::Basic(login, token)) if login == accounts::CACHE_B_LOGIN => {
             shared.identity.user_of_offline(&token)
         }
+        Some(Credential::Basic(login, key)) if login == accounts::API_LOGIN => {
+            (key == accounts::API_KEY).then(|| accounts::USER.to_owned())
+        }
         Some(Credential::Bearer(token)) if behaviour.bearer => shared.identity.user_of_access(&token),
+        None if behaviour.public => Some(String::new()),
         _ => None,
     };
     let Some(user) = user else {
@@ -115,6 +121,10 @@ pub(crate) struct Stores {
     small: Vec<Small>,
     huge: Option<Huge>,
     disk: BTreeMap<String, Objects>,
+    /// What has been written or removed (`None`) since the start.
+    changes: RwLock<BTreeMap<String, Option<Bytes>>>,
+    /// Stores that have been removed.
+    gone: RwLock<BTreeSet<String>>,
 }
 
 /// A store that is written once, when it is first asked for.
@@ -132,7 +142,13 @@ impl Stores {
             DataSet::Demo => None,
             DataSet::Synthetic(scale) => Some(Huge::new(scale)),
         };
-        Stores { small: small.collect(), huge, disk: disk.stores() }
+        Stores {
+            small: small.collect(),
+            huge,
+            disk: disk.stores(),
+            changes: RwLock::default(),
+            gone: RwLock::default(),
+        }
     }
 
     /// The paths of all stores.
@@ -144,8 +160,29 @@ impl Stores {
             .collect()
     }
 
+    /// Writes or removes an object.
+    pub(crate) fn put(&self, path: &str, bytes: Option<Bytes>) {
+        self.changes.write().insert(path.to_owned(), bytes);
+    }
+
+    /// Removes a store, or brings it back.
+    pub(crate) fn remove(&self, store: &str, gone: bool) {
+        let mut all = self.gone.write();
+        if gone {
+            all.insert(store.to_owned())
+        } else {
+            all.remove(store)
+        };
+    }
+
     /// An object by its path below the host's root.
     pub(crate) fn get(&self, path: &str) -> Option<Content> {
+        if split(path).is_some_and(|(store, _)| self.gone.read().contains(store)) {
+            return None;
+        }
+        if let Some(change) = self.changes.read().get(path) {
+            return change.clone().map(Content::bytes);
+        }
         if let Some(key) = path.strip_prefix(huge::PATH).and_then(|rest| rest.strip_prefix('/')) {
             return self.huge.as_ref()?.get(key);
         }

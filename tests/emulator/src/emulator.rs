@@ -185,6 +185,16 @@ impl Emulator {
         self.shared.catalogue.paths(collection, id)
     }
 
+    /// Writes an object of the Zarr host, or removes it (`None`): `key` is a path below [`Emulator::cache_b_url`].
+    pub fn put(&self, key: &str, bytes: Option<Vec<u8>>) {
+        self.shared.stores.put(key, bytes.map(Into::into));
+    }
+
+    /// Removes a store of the Zarr host with all that is in it, or brings it back.
+    pub fn remove_store(&self, store: &str, gone: bool) {
+        self.shared.stores.remove(store, gone);
+    }
+
     /// Changes an object: from now on it has other bytes, another entity tag and `longer` bytes more.
     pub fn touch(&self, path: &str, longer: i64) {
         self.shared.bump(&self.shared.key_of(path), longer);
