@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::backend::answer::Length;
 use crate::error::Result;
 use crate::store::board::Want;
@@ -16,13 +18,21 @@ impl Object {
     /// What the transfer met.
     pub async fn length(self: &Arc<Self>) -> Result<u64> {
         let mut waiting = None;
+        let began = Instant::now();
         loop {
             let news = self.news.notified();
             tokio::pin!(news);
             news.as_mut().enable();
             {
                 let mut state = self.state.lock();
-                if let Some(error) = state.fate.as_ref().or(state.fresh_failure(0)) {
+                // What failed while we wait is our answer, whatever is worth another try later: else this never ends.
+                let ended = waiting.is_some() && state.running == 0;
+                let ours = state
+                    .failed
+                    .get(&0)
+                    .filter(|(until, _)| ended && *until >= began)
+                    .map(|(_, error)| error);
+                if let Some(error) = state.fate.as_ref().or(state.fresh_failure(0)).or(ours) {
                     return Err(error.clone());
                 }
                 if let Some(length) = state.length {

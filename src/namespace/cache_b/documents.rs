@@ -128,6 +128,8 @@ impl Documents {
                 let until = Instant::now() + UNASKED.min(self.holds);
                 Held(Ok(Document { until, ..known }), until)
             }
+            // A login counts at once; without one nothing is asked, so there is nothing to spare.
+            (Err(error), _) if error.kind() == ErrorKind::LoginExpired => Held(Err(error), Instant::now()),
             (Err(error), _) => Held(Err(error), Instant::now() + REMEMBER_FAILURE),
         }
     }
