@@ -73,7 +73,8 @@ fn mount_wrong_settings_are_refused() {
         ("[cache_a]\ndownloads = 0", &["cache_a.downloads"]),
         ("[cache]\nmemory = \"much\"", &["cache.memory", "much"]),
         ("[mount]\nattr_ttl = \"soon\"", &["mount.attr_ttl", "soon"]),
-        ("[cache_a]\naccess = \"s3\"", &["s3", "not available"]),
+        ("[cache_a]\naccess = \"s3\"", &["cache_a.s3.endpoint", "needs"]),
+        ("[mount]\nprofile = \"gdal\"", &["mount.profile", "not available"]),
         ("[network]\nhosts = [\"http://10.0.0.1\"]", &["network.hosts"]),
     ];
     for (content, words) in cases {

@@ -78,6 +78,7 @@ fn mount_what_is_left_of_a_product_stays_readable() {
     assert_eq!(text(&one.path, "user.dcmsfs.state"), None);
     assert_eq!(errno(read(&other.path)), libc::ESTALE);
     until("the other is not there", || stat(&other.path) == libc::ENOENT);
+    mount.settles();
     bench.emulator.journal().reset();
 
     assert_same(&read(&one.path).unwrap(), &bench.expect(&one), "what is left");

@@ -63,10 +63,12 @@ END
     "$root/tests/independent/stop.sh" "$servers" >/dev/null
 }
 independent_wrong_password() {
-    local who=$1 point said
+    local who=$1 point cache said
     point=$(place "$who" independent-wrong)
+    # What another mount has learnt would be shown without asking.
+    cache=$(place "$who" independent-wrong-cache)
     as "$who" sh -c 'umask 077; printf "machine 127.0.0.1 login reader password wrong\n" >~/.netrc'
-    as "$who" dcmsfs --config "$WORK/independent-$who.toml" "$point" >/dev/null || return
+    as "$who" env DCMSFS_CACHE__DIR="$cache" dcmsfs --config "$WORK/independent-$who.toml" "$point" >/dev/null || return
     ! said=$(as "$who" ls "$point/cache-b/climate/v2.zarr" 2>&1) || wrong "opened: $said" || return
     grep -Eq "Key (was rejected|has expired)" <<<"$said" || wrong "$said" || return
     said=$(as "$who" dcmsfs status "$point")
