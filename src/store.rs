@@ -133,6 +133,8 @@ pub enum Begun {
     Asked,
     /// It has to wait for a slot.
     NoSlot,
+    /// It has just failed.
+    Failed,
 }
 
 /// All blocks of all objects. Clones share it.

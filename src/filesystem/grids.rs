@@ -73,7 +73,9 @@ impl Filesystem {
             let Content::Remote(remote) = &file.content else { continue };
             match self.0.store.begin(remote, u64::MAX) {
                 Begun::NoSlot => self.0.grids.with(cell, |grid| grid.strides.retract(&place)),
-                Begun::Under => self.0.grids.with(cell, |grid| grid.strides.was_there(&place)),
+                Begun::Under | Begun::Failed => {
+                    self.0.grids.with(cell, |grid| grid.strides.was_there(&place))
+                }
                 Begun::Asked => remote.fetch.traffic().guessed(),
             }
         }

@@ -156,7 +156,14 @@ impl Filesystem {
                     let freed = remote.fetch.slot_freed();
                     tokio::pin!(freed);
                     freed.as_mut().enable();
-                    let blocked = near.iter().any(|remote| self.0.store.begin(remote, most) == Begun::NoSlot);
+                    let mut begun = near.iter().map(|remote| self.0.store.begin(remote, most));
+                    let stops = begun.find(|begun| matches!(begun, Begun::NoSlot | Begun::Failed));
+                    if stops == Some(Begun::Failed) {
+                        // So would the others, one after the other: the next file that is opened shows.
+                        product.state.lock().followed = false;
+                        return;
+                    }
+                    let blocked = stops.is_some();
                     let wait = async {
                         tokio::select! { () = event => {}, () = freed, if blocked => {} }
                     };

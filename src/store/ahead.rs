@@ -73,7 +73,7 @@ impl Object {
         let mut state = self.state.lock();
         let Some(end) = state.length.map(|length| length.div_ceil(BLOCK)) else { return };
         // Where something has just failed, a guess would only fail, too.
-        let doubtful = state.fate.is_some() || state.has_failed_lately();
+        let doubtful = state.fate.is_some() || state.is_doubted() || state.has_failed_lately();
         if doubtful || state.awaited.contains_key(&start) || start >= end {
             return;
         }
@@ -123,8 +123,8 @@ impl Object {
             }
             let Some(slot) = self.remote.fetch.spare_slot() else { return Begun::NoSlot };
             let mut state = self.state.lock();
-            if state.fate.is_some() || state.fresh_failure(start).is_some() {
-                return begun;
+            if state.fate.is_some() || state.is_doubted() || state.fresh_failure(start).is_some() {
+                return Begun::Failed;
             }
             if state.awaited.contains_key(&start) {
                 continue;

@@ -25,6 +25,11 @@ impl Object {
         state.fate.clone().or_else(|| latest.map(|(_, error)| error.clone()))
     }
 
+    /// A guess has failed: another would only fail, too, and at once.
+    pub(super) fn doubt(&self) {
+        self.state.lock().doubted = Some(Instant::now() + REMEMBER_FAILURE);
+    }
+
     /// How long `error` answers for what it met.
     pub(super) fn remembers(&self, error: &Error) -> Duration {
         let absent = error.kind() == ErrorKind::NotFound && self.remote.access == Access::Whole;
@@ -37,6 +42,10 @@ impl State {
         // A login counts at once; without one nothing is asked, so there is nothing to spare.
         let failed = self.failed.get(&block).filter(|(_, error)| error.kind() != ErrorKind::LoginExpired);
         failed.filter(|(until, _)| *until > Instant::now()).map(|(_, error)| error)
+    }
+
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubted.is_some_and(|until| until > Instant::now())
     }
 
     pub(super) fn has_failed_lately(&self) -> bool {

@@ -134,6 +134,7 @@ impl Flight {
                 // That there is nothing, though, is so for everybody.
                 Err(Break::Refused(error)) if guess && error.kind() != ErrorKind::NotFound => {
                     if !self.carrier.is_awaited() {
+                        self.object.doubt();
                         return Ok(End::Released);
                     }
                 }

@@ -63,6 +63,8 @@ pub(super) struct State {
     pub(super) awaited: FxHashMap<u64, Promise>,
     /// Why blocks could not be brought, and until when that is not tried again.
     pub(super) failed: FxHashMap<u64, (Instant, Error)>,
+    /// Until when no guess is made: the last one failed, which is nothing to a reader.
+    pub(super) doubted: Option<Instant>,
     /// The transfer that brings the object from its first byte on.
     pub(super) stream: Option<Stream>,
     pub(super) flights: u64,

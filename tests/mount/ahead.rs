@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use dcms_emulator::journal::Endpoint;
 
-use super::harness::{Bench, LIMIT, Mount, Sample, Setup, assert_same, output_of, read, until, within};
+use super::harness::{
+    Bench, LIMIT, Mount, PRODUCT, Sample, Setup, assert_same, output_of, read, until, within,
+};
 use super::sys::attribute;
 
 fn bench(shrink: u64) -> (Bench, Mount, Sample) {
@@ -269,4 +271,27 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// 12.4: what is fetched ahead and refused is not asked for over and over, nor the files behind it.
+#[test]
+fn mount_guesses_that_fail_are_not_repeated() {
+    let bench = Bench::demo();
+    let mount = bench.mount();
+    let mut samples = bench.samples(&mount, PRODUCT);
+    samples.sort_by(|one, two| one.path.cmp(&two.path));
+    for sample in &samples[..3] {
+        assert_same(&read(&sample.path).unwrap(), &bench.expect(sample), "a file of a copy");
+    }
+    mount.settles();
+    bench.fault("/stac/download* -> status code=403");
+    let before = bench.downloads();
+    let last = samples.last().unwrap();
+    let refused = samples.iter().map(|sample| read(&sample.path).err()).filter(Option::is_some).count();
+    assert!(refused > 0, "{} is there already", last.path.display());
+    thread::sleep(Duration::from_secs(1));
+    let asked = bench.downloads() - before;
+    // Each for its reader, who is answered twice by the kernel, and for one guess.
+    assert!(asked <= 4 * refused as u64, "{asked} requests for {refused} files");
+    mount.settles();
 }

@@ -88,7 +88,7 @@ fn mount_what_is_left_of_a_product_stays_readable() {
     let (_, inside) = one.key.split_once(".SAFE/").unwrap();
     assert_eq!(read(folder.join(inside)).unwrap().len() as u64, one.size);
     assert_eq!(names(folder.join(inside).parent().unwrap()).unwrap().len(), 1, "only what is left");
-    assert_eq!(bench.emulator.journal().requests(Endpoint::Download), 0);
+    assert_eq!(bench.emulator.journal().requests(Endpoint::Download), 0, "{:#?}", bench.transfers());
 
     // A search that was not made before does not know of it.
     let search = "cache-a/SENTINEL-2/search/date=2024-09-01,cloud<=100/2024/09/01";
