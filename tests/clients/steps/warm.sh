@@ -13,18 +13,21 @@ warm_files() {
     same "$(stand_in "$services_url" count download requests)" "$before"
 }
 warm_store() {
-    local before absent
+    local before absent asked
     as "$1" dcmsfs warm --config "$WORK/services-$1.toml" "cache-b/$V2/t2m" >"$WORK/said" 2>&1 ||
         wrong "$(cat "$WORK/said")" || return
     before=$(stand_in "$services_url" count zarr-chunk requests)
-    # What the service does not have is asked for again.
+    # What the service does not have may be asked for again.
     absent=$(grep -o '[0-9]* are not at the service' "$WORK/said" | cut -d " " -f 1)
     as "$1" python3 - "$M/cache-b/$V2" <<'END' || return
 import sys, numpy, zarr
 array = zarr.open(sys.argv[1], mode="r")["t2m"]
 assert numpy.isfinite(array[:]).any()
 END
-    same "$(stand_in "$services_url" count zarr-chunk requests)" $((before + ${absent:-0}))
+    asked=$(stand_in "$services_url" count zarr-chunk requests)
+    # The mount may have looked for what is known to be absent before or after that was found out.
+    [ "$asked" -ge "$before" ] && [ "$asked" -le $((before + ${absent:-0})) ] \
+        || wrong "$asked requests; $before to $((before + ${absent:-0})) were expected"
 }
 warm_dry() {
     local said
