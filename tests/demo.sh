@@ -89,7 +89,7 @@ show 'python3 -c "
 import xarray
 store = xarray.open_zarr(\"$D/cache-b/d1-climate-dt/demo-climate-sfc-v0.zarr\")
 print(store.t2m.sizes)
-print(\"mean of t2m: %.2f K\" % store.t2m.mean().item())
+print(\"mean of t2m: %.2f K\" % float(store.t2m.mean()))
 "'
 show 'dcmsfs status $D'
 
