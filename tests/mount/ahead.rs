@@ -286,12 +286,13 @@ fn mount_guesses_that_fail_are_not_repeated() {
     mount.settles();
     bench.fault("/stac/download* -> status code=403");
     let before = bench.downloads();
-    let last = samples.last().unwrap();
-    let refused = samples.iter().map(|sample| read(&sample.path).err()).filter(Option::is_some).count();
-    assert!(refused > 0, "{} is there already", last.path.display());
+    // What has come ahead already can be read; the first that has not is refused.
+    let refused = samples.iter().position(|sample| read(&sample.path).is_err());
+    assert!(refused.is_some(), "all of the product is there already");
+    // The daemon's clock cannot be paused: a second of asking over and over would be hundreds of requests.
     thread::sleep(Duration::from_secs(1));
     let asked = bench.downloads() - before;
-    // Each for its reader, who is answered twice by the kernel, and for one guess.
-    assert!(asked <= 4 * refused as u64, "{asked} requests for {refused} files");
+    // For its reader, and for what was fetched ahead at each file that was opened before it.
+    assert!(asked <= 8, "{asked} requests: {:#?}", bench.transfers());
     mount.settles();
 }

@@ -145,7 +145,6 @@ fn mount_half_a_million_chunks_are_listed() {
     assert_eq!(list(path.clone()), found);
     assert_eq!(bench.emulator.journal().requests(Endpoint::ZarrChunk), 0);
     let grown = resident(&mount).saturating_sub(before);
-    eprintln!("{} KiB more", grown >> 10);
     assert!(grown < 16 << 20, "{} MiB more", grown >> 20);
     // By cookies, anywhere.
     let handle = File::open(&path).unwrap();
