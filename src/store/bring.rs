@@ -127,8 +127,9 @@ impl Store {
     ) -> Result<()> {
         for block in run.clone() {
             if !object.is_stored(block) {
-                // What the disk cannot take now it would drop.
-                while disk.is_behind() {
+                // What the disk cannot take now it would drop; what it drops is brought in another round.
+                let deadline = Instant::now() + WRITTEN;
+                while disk.is_behind() && Instant::now() < deadline {
                     sleep(LOOK).await;
                 }
                 let plan =
