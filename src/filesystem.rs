@@ -18,7 +18,7 @@ mod walks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, ErrorKind, Result, fail};
+use crate::error::{ErrorKind, Result, fail};
 use crate::fetch::Allowance;
 use crate::filesystem::failures::Failures;
 use crate::filesystem::grids::Grids;
@@ -142,7 +142,7 @@ impl Filesystem {
             {
                 // An absent chunk is one of those that a program goes through.
                 self.goes_on(file, None);
-                tell_lost(file, error).await;
+                file.told.met(error).await;
             }
             let size = size?;
             learnt(&node, size);
@@ -346,7 +346,7 @@ impl Filesystem {
                 Content::Remote(remote) => {
                     let length = self.0.store.object(remote).length().await;
                     if let Err(error) = &length {
-                        tell_lost(file, error).await;
+                        file.told.met(error).await;
                     }
                     length
                 }
@@ -354,17 +354,6 @@ impl Filesystem {
             },
             (None, Node::Directory(_)) => Ok(0),
         }
-    }
-}
-
-/// Lets a file's catalogue know when its service has not got it.
-async fn tell_lost(file: &FileNode, error: &Error) {
-    let gone = |error: &Error| error.kind() == ErrorKind::NotFound;
-    // It may have been judged since by who reads: to them it has changed.
-    if let Some(lost) = &file.told.lost
-        && (gone(error) || gone(&error.clone().original()))
-    {
-        lost().await;
     }
 }
 

@@ -17,8 +17,8 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::catalog::zarr::Selection;
-use crate::error::Result;
-use crate::fetch::Allowance;
+use crate::error::{Error, ErrorKind, Result};
+use crate::fetch::{Allowance, Fetch};
 use crate::store::Remote;
 
 /// The edition of directories that never change while the mount lives.
@@ -146,6 +146,19 @@ pub struct Told {
     pub lost: Option<Lost>,
     /// Asked whether the service has the product no more.
     pub gone: Option<Gone>,
+}
+
+impl Told {
+    /// Tells what a transfer of the file met.
+    pub async fn met(&self, error: &Error) {
+        let gone = |error: &Error| error.kind() == ErrorKind::NotFound;
+        // It may have been judged since by who reads: to them it has changed.
+        if let Some(lost) = &self.lost
+            && (gone(error) || gone(&error.clone().original()))
+        {
+            lost().await;
+        }
+    }
 }
 
 /// A file's place in a grid of files.
@@ -287,12 +300,15 @@ pub struct Chunks {
     pub bytes: Option<u64>,
     /// Whether that is exact.
     pub exact: bool,
-    /// The key of the chunk with a number, and where it is.
+    /// The door to them.
+    pub fetch: Fetch,
+    /// Each of them.
     pub make: MakeChunk,
 }
 
-/// Makes a chunk from its number: its key below the array, and where it is.
-pub type MakeChunk = Arc<dyn Fn(u64) -> Option<(String, Remote)> + Send + Sync>;
+/// Makes a chunk from its number: its key below the array, and its file; `None` where it is known that the service has
+/// none.
+pub type MakeChunk = Arc<dyn Fn(u64) -> BoxFuture<'static, Option<(String, FileNode)>> + Send + Sync>;
 
 /// A snapshot of a directory's names. The names of `generated` come from arithmetic, one at a time, so that
 /// half a million of them take no memory.

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, ErrorKind, Result, fail};
+use crate::filesystem::Filesystem;
 use crate::filesystem::handles::{OpenFile, Shared, Source};
 use crate::filesystem::pages::{Caching, Registered};
 use crate::filesystem::walks::Opened;
-use crate::filesystem::{Filesystem, tell_lost};
 use crate::namespace::{Content, Node};
 use crate::object::ByteRange;
 use crate::store::Object;
@@ -152,7 +152,7 @@ impl Filesystem {
             Source::Remote(object) => match self.read_remote(&file, object, range).await {
                 Ok(bytes) => Ok(bytes),
                 Err(error) => {
-                    tell_lost(&file.node, &error).await;
+                    file.node.told.met(&error).await;
                     Err(changed_while_open(error))
                 }
             },

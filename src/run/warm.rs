@@ -250,9 +250,13 @@ impl Session<'_> {
 
     /// How many were pushed out meanwhile.
     async fn lost(&self) -> u64 {
-        let there = self.services.iter().flat_map(|service| &service.sets);
-        let targets = there.flat_map(|set| (0..set.len()).filter_map(move |n| set.get(n)));
-        let stored = targets.filter(|(_, remote)| self.built.store.cached(remote).1).count() as u64;
+        let mut stored = 0;
+        for set in self.services.iter().flat_map(|service| &service.sets) {
+            for n in 0..set.len() {
+                let target = set.get(n).await;
+                stored += u64::from(target.is_some_and(|target| self.built.store.cached(&target.remote).1));
+            }
+        }
         let empty = self.progress.empty.load(std::sync::atomic::Ordering::Relaxed);
         let absent = self.progress.absent.load(std::sync::atomic::Ordering::Relaxed);
         let all: u64 = self.services.iter().map(|service| service.figures.count).sum();

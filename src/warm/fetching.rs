@@ -7,8 +7,8 @@ use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind};
-use crate::store::{Lanes, Remote, Store};
-use crate::warm::plan::{Service, Set};
+use crate::store::{Lanes, Store};
+use crate::warm::plan::{Service, Set, Target};
 
 /// After so many failures in a row of a service that cannot be reached, it is not asked any more.
 const GIVEN_UP: u64 = 3;
@@ -75,12 +75,15 @@ impl Run<'_> {
         let (left, in_a_row) = (&left, &in_a_row);
         let targets = service.sets.iter().flat_map(|set| (0..set.len()).map(move |n| (set, n)));
         let fetches = stream::iter(targets).map(|(set, n)| async move {
-            let Some((path, remote)) = set.get(n) else { return };
             if self.is_stopped(&service.fetch) {
                 return;
             }
-            if self.store.is_stored(&remote) {
-                let bytes = self.store.cached(&remote).0;
+            let Some(target) = set.get(n).await else {
+                self.progress.absent.fetch_add(1, Ordering::Relaxed);
+                return;
+            };
+            if self.store.is_stored(&target.remote) {
+                let bytes = self.store.cached(&target.remote).0;
                 self.progress.stored.fetch_add(1, Ordering::Relaxed);
                 self.progress.stored_bytes.fetch_add(bytes, Ordering::Relaxed);
                 return;
@@ -88,7 +91,7 @@ impl Run<'_> {
             // The last one has all slots for itself.
             let last = left.fetch_sub(1, Ordering::Relaxed) <= 1;
             let lanes = if last && slots > 1 { Lanes::Two } else { Lanes::One };
-            match self.one(set, &path, &remote, lanes).await {
+            match self.one(set, &target, lanes).await {
                 Ok(()) => in_a_row.store(0, Ordering::Relaxed),
                 Err(error) => {
                     let lost = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::TimedOut);
@@ -97,15 +100,16 @@ impl Run<'_> {
                         self.stop(service.fetch.service(), error);
                         return;
                     }
-                    self.watch.failed(&path, &error);
-                    self.progress.failures.lock().push((path, error));
+                    self.watch.failed(&target.path, &error);
+                    self.progress.failures.lock().push((target.path, error));
                 }
             }
         });
         fetches.buffer_unordered(slots).for_each(|()| async {}).await;
     }
 
-    async fn one(&self, set: &Set, path: &str, remote: &Remote, lanes: Lanes) -> Result<(), Error> {
+    async fn one(&self, set: &Set, target: &Target, lanes: Lanes) -> Result<(), Error> {
+        let Target { path, file, remote } = target;
         let taken = || {
             let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
             count(&self.progress.bytes) + count(&self.progress.stored_bytes)
@@ -121,18 +125,19 @@ impl Run<'_> {
                 self.progress.fetched.fetch_add(1, Ordering::Relaxed);
                 self.progress.bytes.fetch_add(length, Ordering::Relaxed);
                 self.progress.empty.fetch_add(u64::from(length == 0), Ordering::Relaxed);
-                if let (Set::File(_, node, _), None) = (set, remote.length)
-                    && let Some(learn) = &node.told.length
-                {
+                if let (None, Some(learn)) = (remote.length, &file.told.length) {
                     learn(length);
                 }
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::NotFound && matches!(set, Set::Chunks(..)) => {
-                self.progress.absent.fetch_add(1, Ordering::Relaxed);
-                Ok(())
+            Err(error) => {
+                file.told.met(&error).await;
+                if error.kind() == ErrorKind::NotFound && matches!(set, Set::Chunks(..)) {
+                    self.progress.absent.fetch_add(1, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(error)
             }
-            Err(error) => Err(error),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::error::ErrorKind;
 use crate::fetch::Fetch;
 use crate::namespace::{Chunks, Content, FileNode};
 use crate::object::ObjectId;
@@ -13,6 +14,8 @@ use crate::warm::find::Item;
 const SAMPLES: u64 = 48;
 /// The same for one array.
 const SAMPLES_OF_ONE: u64 = 6;
+/// Files that are looked at between two looks at whether to go on.
+const AT_ONCE: u64 = 64;
 
 /// Files of one service.
 pub struct Service {
@@ -32,6 +35,16 @@ pub enum Set {
     Chunks(String, Chunks),
 }
 
+/// One of them.
+pub struct Target {
+    /// Its path below the root.
+    pub path: String,
+    /// Its node.
+    pub file: Arc<FileNode>,
+    /// Where it is.
+    pub remote: Remote,
+}
+
 /// How many, and how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
@@ -39,6 +52,8 @@ pub struct Figures {
     pub count: u64,
     /// How many of them are complete in the cache, and their bytes.
     pub stored: (u64, u64),
+    /// How many of them the service is known not to have.
+    pub absent: u64,
     /// Bytes that are stored of the others.
     pub partly: u64,
     /// Bytes of the others whose size is known.
@@ -54,7 +69,7 @@ pub struct Figures {
 impl Figures {
     /// How many are to be fetched.
     pub fn missing(&self) -> u64 {
-        self.count - self.stored.0
+        self.count - self.stored.0 - self.absent
     }
 
     /// Bytes to be fetched, as far as known, likely or bounded.
@@ -70,6 +85,7 @@ impl Figures {
     fn add(&mut self, other: Self) {
         self.count += other.count;
         self.stored = (self.stored.0 + other.stored.0, self.stored.1 + other.stored.1);
+        self.absent += other.absent;
         self.partly += other.partly;
         self.known += other.known;
         self.estimated = (self.estimated.0 + other.estimated.0, self.estimated.1 + other.estimated.1);
@@ -92,21 +108,34 @@ impl Set {
         self.len() == 0
     }
 
-    /// The `n`-th: its path below the root, and where it is.
-    pub fn get(&self, n: u64) -> Option<(String, Remote)> {
+    /// The `n`-th, unless its service is known not to have it.
+    pub async fn get(&self, n: u64) -> Option<Target> {
         match self {
-            Self::File(path, _, remote) => (n == 0).then(|| (path.clone(), remote.clone())),
+            Self::File(path, file, remote) => (n == 0).then(|| Target {
+                path: path.clone(),
+                file: Arc::clone(file),
+                remote: remote.clone(),
+            }),
             Self::Chunks(path, chunks) => {
-                let (key, remote) = (chunks.make)(n)?;
-                Some((format!("{path}/{key}"), remote))
+                let (key, file) = (chunks.make)(n).await?;
+                let Content::Remote(remote) = &file.content else { return None };
+                let remote = remote.clone();
+                Some(Target { path: format!("{path}/{key}"), file: Arc::new(file), remote })
             }
         }
     }
 
     /// Counts what is there and what is missing. Reads small local files.
-    fn count(&self, store: &Store) -> Figures {
+    async fn count(&self, store: &Store) -> Figures {
         let mut figures = Figures { count: self.len(), ..Figures::default() };
-        for (_, remote) in (0..self.len()).filter_map(|n| self.get(n)) {
+        for n in 0..self.len() {
+            if n % AT_ONCE == 0 {
+                tokio::task::yield_now().await;
+            }
+            let Some(Target { remote, .. }) = self.get(n).await else {
+                figures.absent += 1;
+                continue;
+            };
             let (bytes, complete) = store.cached(&remote);
             if complete {
                 figures.stored = (figures.stored.0 + 1, figures.stored.1 + bytes);
@@ -143,9 +172,8 @@ pub async fn plan(store: &Store, items: Vec<(String, Item)>) -> Vec<Service> {
                 (Set::File(path, file, remote), fetch)
             }
             Item::Chunks(chunks) => {
-                // Without a chunk there is nothing to be asked for.
-                let Some((_, first)) = (chunks.make)(0) else { continue };
-                (Set::Chunks(path, chunks), first.fetch)
+                let fetch = chunks.fetch.clone();
+                (Set::Chunks(path, chunks), fetch)
             }
             Item::Document(_) => continue,
         };
@@ -155,25 +183,19 @@ pub async fn plan(store: &Store, items: Vec<(String, Item)>) -> Vec<Service> {
             None => services.push(Service { fetch, sets: vec![set], figures: Figures::default() }),
         }
     }
-    let store = store.clone();
-    let counted = tokio::task::spawn_blocking(move || {
-        for service in &mut services {
-            let sets = std::mem::take(&mut service.sets);
-            for set in &sets {
-                service.figures.add(set.count(&store));
-            }
-            service.sets = sets;
-            service.figures.guess_unknown();
+    for service in &mut services {
+        for set in &service.sets {
+            service.figures.add(set.count(store).await);
         }
-        services
-    });
-    counted.await.unwrap_or_default()
+        service.figures.guess_unknown();
+    }
+    services
 }
 
 impl Figures {
     /// Files of unknown size are likely as large as the others.
     fn guess_unknown(&mut self) {
-        let with_size = self.count - self.unknown - self.bounded.0 - self.estimated.0;
+        let with_size = self.count - self.absent - self.unknown - self.bounded.0 - self.estimated.0;
         let bytes = self.stored.1 + self.known;
         if let Some(mean) = bytes.checked_div(with_size).filter(|_| bytes > 0) {
             self.estimated.0 += self.unknown;
@@ -194,7 +216,7 @@ impl Service {
         let samples = if may_ask { (SAMPLES / arrays.max(1)).clamp(1, SAMPLES_OF_ONE) } else { 0 };
         let mut figures = Figures::default();
         for set in &self.sets {
-            let mut own = set.count(store);
+            let mut own = set.count(store).await;
             let mean = match (own.bounded.0, own.stored) {
                 (0, _) => None,
                 (_, (0, _)) => sample(store, set, samples).await,
@@ -217,12 +239,13 @@ async fn sample(store: &Store, set: &Set, samples: u64) -> Option<u64> {
     let (mut count, mut bytes) = (0u64, 0u64);
     for number in 0..samples {
         // In the middle of each part: the first and the last chunks of an array are often special.
-        let (_, remote) = set.get((set.len() * (2 * number + 1)) / (2 * samples))?;
-        match store.ask_length(&remote).await {
-            Ok(()) => bytes += store.known_length(&remote)?,
-            // What is absent takes nothing.
-            Err(error) if error.kind() == crate::error::ErrorKind::NotFound => {}
-            Err(_) => return None,
+        // What is absent takes nothing.
+        if let Some(target) = set.get((set.len() * (2 * number + 1)) / (2 * samples)).await {
+            match store.ask_length(&target.remote).await {
+                Ok(()) => bytes += store.known_length(&target.remote)?,
+                Err(error) if error.kind() == ErrorKind::NotFound => target.file.told.met(&error).await,
+                Err(_) => return None,
+            }
         }
         count += 1;
     }

@@ -25,7 +25,10 @@ fn chunk(mount: &Mount, time: usize, place: usize) -> PathBuf {
 /// Requests to the Zarr host, of any kind.
 fn requests(bench: &Bench) -> u64 {
     let journal = bench.emulator.journal();
-    journal.requests(Endpoint::ZarrMetadata) + journal.requests(Endpoint::ZarrChunk)
+    [Endpoint::ZarrDirectory, Endpoint::ZarrMetadata, Endpoint::ZarrChunk]
+        .map(|one| journal.requests(one))
+        .iter()
+        .sum()
 }
 
 fn service(mount: &Mount, name: &str) -> Value {

@@ -121,6 +121,27 @@ fn mount_warm_index_range() {
     }
 }
 
+/// 15.3: what the service turned out not to have is not asked for again, by another run or by a mount.
+#[test]
+fn mount_warm_remembers_what_is_absent() {
+    let bench = Bench::demo();
+    let array = format!("{STORE}/t2m");
+    let out = warmed(&bench, &[&array]);
+    assert!(out.contains("fetched 37 chunks") && out.contains("; 3 are not at the service"), "{out}");
+    assert_eq!(asked(&bench, Endpoint::ZarrChunk).len(), 40);
+    bench.emulator.journal().reset();
+    let out = warmed(&bench, &[&array]);
+    assert!(
+        out.contains("37 of 40 chunks") && out.contains("; 3 are known not to be at the service"),
+        "{out}"
+    );
+    let mount = bench.mount();
+    let all = (0..10).flat_map(|t| (0..2).flat_map(move |y| (0..2).map(move |x| format!("{t}.{y}.{x}"))));
+    let read = all.filter(|name| read(mount.path.join(&array).join(name)).is_ok()).count();
+    assert_eq!((read, asked(&bench, Endpoint::ZarrChunk)), (37, Vec::new()));
+    mount.end();
+}
+
 /// 15.4: after `kill -9` and after Ctrl-C the same command fetches what is missing, and nothing else.
 #[test]
 fn mount_warm_goes_on_where_it_was_broken_off() {

@@ -54,6 +54,8 @@ struct Segment {
     state: Mutex<State>,
     /// A task is going to write it.
     to_write: AtomicBool,
+    /// Held while it is written, so that nothing older is written last.
+    writing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Copy)]
@@ -83,6 +85,7 @@ impl Absent {
         }
         let shelf = self.shelf.clone();
         self.shelving.spawn(async move {
+            let _one = segment.writing.lock().await;
             let others = shelf.get(key).await.and_then(State::recalled);
             // What is noted from here on needs another write.
             segment.to_write.store(false, Ordering::Release);
@@ -101,7 +104,8 @@ impl Absent {
     async fn segment(&self, key: Key) -> Arc<Segment> {
         let load = async {
             let state = self.shelf.get(key).await.and_then(State::recalled).unwrap_or(State::NONE);
-            Arc::new(Segment { state: Mutex::new(state), to_write: AtomicBool::new(false) })
+            let (state, to_write, writing) = (Mutex::new(state), AtomicBool::new(false), Default::default());
+            Arc::new(Segment { state, to_write, writing })
         };
         self.segments.get_with(key, load).await
     }
@@ -196,6 +200,25 @@ mod tests {
         }
         assert!(!later.of(Place { mark: "2", ..T2M }, 0).await.is_set(), "other metadata");
         assert!(!later.of(Place { array: "https://h/s.zarr/u10", ..T2M }, 0).await.is_set(), "another array");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nothing_older_is_written_last() {
+        let directory = tempfile::tempdir().unwrap();
+        for round in 0..100 {
+            let shelf = || Shelf::open(directory.path(), 1 << 20);
+            let (absent, mark) = (Absent::new(shelf()), round.to_string());
+            let place = Place { mark: &mark, ..T2M };
+            for chunk in 0..256 {
+                absent.note(&absent.of(place, chunk).await);
+                tokio::task::yield_now().await;
+            }
+            settled(absent).await;
+            let later = Absent::new(shelf());
+            for chunk in 0..256 {
+                assert!(later.of(place, chunk).await.is_set(), "{round}: {chunk}");
+            }
+        }
     }
 
     #[tokio::test]

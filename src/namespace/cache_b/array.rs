@@ -18,7 +18,6 @@ use crate::namespace::cache_b::stores::Described;
 use crate::namespace::{
     Attributes, Cell, Chunks, Content, Directory, Entry, FileNode, Kind, Listing, Lost, Node, Times, Told,
 };
-use crate::store::Remote;
 
 /// A directory of chunks: the array's own, or one of those that `/` in chunk keys makes.
 pub(super) struct ArrayDirectory {
@@ -85,24 +84,23 @@ impl ArrayDirectory {
     }
 }
 
-/// The key of a chunk below its array, and where it is.
-fn remote(node: &GroupDirectory, array: &Array, number: u64) -> Option<(String, Remote)> {
-    let key = array.grid.key(number)?;
-    let path = format!("{}/{key}", node.full_path());
-    let (sharded, edge) = (array.inner_chunk_shape.is_some(), array.edge(number));
-    Some((key, node.stores.chunk(&path, sharded, edge.as_deref())))
-}
-
-/// The file of a chunk, unless it is known to be absent. Shards are read in parts, so nothing is to be said of what
-/// comes after one.
+/// The file of a chunk, unless it is known to be absent.
 async fn chunk(node: &Arc<GroupDirectory>, seen: &Seen, number: u64) -> Result<Node> {
     let missing = || Error::new(ErrorKind::NotFound, format!("{} has no such chunk", node.full_path()));
+    chunk_file(node, seen, number).await.map(|(_, file)| Node::File(Arc::new(file))).ok_or_else(missing)
+}
+
+/// A chunk's key below its array, and its file, unless it is known to be absent. Shards are read in parts, so nothing
+/// is to be said of what comes after one.
+async fn chunk_file(node: &Arc<GroupDirectory>, seen: &Seen, number: u64) -> Option<(String, FileNode)> {
     let address = node.stores.documents.url(&node.full_path());
     let place = absent::Place { array: address.as_str(), mark: &seen.mark };
     let bit = node.stores.absent.of(place, number).await;
-    let (_, remote) = remote(node, &seen.array, number).filter(|_| !bit.is_set()).ok_or_else(missing)?;
     let array = &seen.array;
+    let key = array.grid.key(number).filter(|_| !bit.is_set())?;
+    let path = format!("{}/{key}", node.full_path());
     let sharded = array.inner_chunk_shape.is_some();
+    let remote = node.stores.chunk(&path, sharded, array.edge(number).as_deref());
     let cell = (!sharded).then(|| cell(node, seen, array.grid.coordinates(number).unwrap_or_default()));
     let stores = Arc::downgrade(&node.stores);
     let lost: Lost = Box::new(move || {
@@ -111,14 +109,15 @@ async fn chunk(node: &Arc<GroupDirectory>, seen: &Seen, number: u64) -> Result<N
         }
         Box::pin(ready(()))
     });
-    Ok(Node::File(Arc::new(FileNode {
+    let file = FileNode {
         content: Content::Remote(remote),
         times: Times::default(),
         attributes: Attributes::new(),
         estimate: Some(array.estimated_bytes()),
         cell,
         told: Told { lost: Some(lost), ..Told::default() },
-    })))
+    };
+    Some((key, file))
 }
 
 fn cell(node: &Arc<GroupDirectory>, seen: &Seen, at: Vec<u64>) -> Cell {
@@ -208,16 +207,22 @@ impl Directory for ArrayDirectory {
     }
 
     fn chunks(&self, part: &Selection) -> Option<Result<Chunks>> {
-        let (node, array) = (Arc::clone(&self.node), Arc::clone(&self.seen.lock().array));
+        let (node, seen) = (Arc::clone(&self.node), self.seen.lock().clone());
         self.top.then(|| {
-            let picked = part.chunks(&array).map_err(|error| error.context(node.full_path()))?;
+            let array = &seen.array;
+            let picked = part.chunks(array).map_err(|error| error.context(node.full_path()))?;
             let values = array.chunk_shape.iter().try_fold(1u64, |all, length| all.checked_mul(*length));
             let plain = values.zip(array.item_size).and_then(|(values, size)| values.checked_mul(size));
             Ok(Chunks {
                 count: picked.len(),
                 bytes: array.chunk_bytes.or(plain),
                 exact: array.chunk_bytes.is_some(),
-                make: Arc::new(move |n| remote(&node, &array, picked.number(n, &array)?)),
+                fetch: node.stores.documents.fetch().clone(),
+                make: Arc::new(move |n| {
+                    let (node, seen, number) =
+                        (Arc::clone(&node), seen.clone(), picked.number(n, &seen.array));
+                    Box::pin(async move { chunk_file(&node, &seen, number?).await })
+                }),
             })
         })
     }

@@ -45,8 +45,18 @@ pub(super) fn planned(service: &Service, rate: &Rate) -> String {
     let noun = noun(std::slice::from_ref(service));
     let (stored, stored_bytes) = figures.stored;
     let (count, missing) = (figures.count, figures.missing());
-    if missing == 0 {
+    let absent = match figures.absent {
+        0 => String::new(),
+        absent => format!("; {absent} are known not to be at the service"),
+    };
+    if missing == 0 && figures.absent == 0 {
         return format!("{name}: {count} {noun}, {}: all in the cache", bytes(stored_bytes));
+    }
+    if missing == 0 {
+        return format!(
+            "{name}: {stored} of {count} {noun}, {}, are in the cache{absent}",
+            bytes(stored_bytes)
+        );
     }
     let mut sizes = Vec::new();
     if figures.known > 0 {
@@ -78,7 +88,7 @@ pub(super) fn planned(service: &Service, rate: &Rate) -> String {
     let how = if rate.measured { "as measured" } else { "assumed" };
     let speed = bytes(rate.bytes as u64);
     format!(
-        "{name}: {missing} of {count} {noun} to fetch, {sizes}{part}{there}; {} with {slots} at once of {speed}/s each ({how})",
+        "{name}: {missing} of {count} {noun} to fetch, {sizes}{part}{there}{absent}; {} with {slots} at once of {speed}/s each ({how})",
         time(seconds)
     )
 }

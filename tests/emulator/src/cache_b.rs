@@ -53,7 +53,7 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: &Request) -> Reply {
         return Reply::error(403, "this data needs the upgraded access");
     }
     let total = |count: fn(&crate::journal::Totals) -> u64| {
-        [Endpoint::ZarrMetadata, Endpoint::ZarrChunk]
+        [Endpoint::ZarrDirectory, Endpoint::ZarrMetadata, Endpoint::ZarrChunk]
             .iter()
             .map(|endpoint| count(&shared.journal.totals(*endpoint)))
             .sum::<u64>()

@@ -42,6 +42,8 @@ pub enum Endpoint {
     Download,
     /// The same by a signed address.
     SignedDownload,
+    /// An address of the Zarr host that ends with `/`: no object.
+    ZarrDirectory,
     /// Metadata documents of a Zarr store.
     ZarrMetadata,
     /// Chunks of a Zarr store.

@@ -54,7 +54,9 @@ async fn route(shared: &Arc<Shared>, request: &Request, endpoint: Endpoint) -> R
         }
         Endpoint::Download => download::answer(shared, request).await,
         Endpoint::SignedDownload => download::answer_signed(shared, request).await,
-        Endpoint::ZarrMetadata | Endpoint::ZarrChunk => cache_b::answer(shared, request).await,
+        Endpoint::ZarrDirectory | Endpoint::ZarrMetadata | Endpoint::ZarrChunk => {
+            cache_b::answer(shared, request).await
+        }
         Endpoint::LoginPage
         | Endpoint::LoginForm
         | Endpoint::Token
@@ -88,8 +90,12 @@ fn endpoint(request: &Request) -> Endpoint {
     }
     if path.starts_with(cache_b::PATH) {
         let name = path.rsplit('/').next().unwrap_or("");
-        let metadata = name.starts_with(".z") || name == "zarr.json";
-        return if metadata { Endpoint::ZarrMetadata } else { Endpoint::ZarrChunk };
+        return match name {
+            "" => Endpoint::ZarrDirectory,
+            "zarr.json" => Endpoint::ZarrMetadata,
+            name if name.starts_with(".z") => Endpoint::ZarrMetadata,
+            _ => Endpoint::ZarrChunk,
+        };
     }
     match path.strip_prefix("/realms/desp/") {
         Some("protocol/openid-connect/auth") => return Endpoint::LoginPage,
