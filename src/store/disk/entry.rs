@@ -13,8 +13,8 @@ use crate::object::{ByteRange, Validator};
 use crate::store::disk::Inner;
 use crate::store::disk::bits::Bits;
 use crate::store::disk::checking::Expected;
-use crate::store::disk::format::{self, Identity, Key};
-use crate::store::disk::handle::Handle;
+use crate::store::disk::format::{self, Identity, Key, PAGE, PAGES};
+use crate::store::disk::handle::{Handle, Told};
 use crate::store::disk::space;
 use crate::store::{BLOCK, covering};
 use crate::sys::files::{self, Trouble, Wait, trouble};
@@ -89,7 +89,7 @@ impl Entry {
         let range = range.clamp_to(self.length());
         let slot = self.slot.try_read()?;
         let handle = slot.as_ref()?;
-        if !handle.trusted.all(covering(range)) {
+        if !handle.trusted.all(pages(range)) {
             return None;
         }
         self.note_use();
@@ -98,7 +98,7 @@ impl Entry {
         (bytes.len() == length).then(|| bytes.into())
     }
 
-    /// The bytes of `range`, each block checked against its checksum the first time. `None` when a block is
+    /// The bytes of `range`, each page checked against its checksum the first time. `None` when a block is
     /// missing or damaged; then it does not count as stored any more, and the caller downloads it. Blocks on the
     /// disk: for the blocking pool.
     pub fn read(&self, range: ByteRange) -> Option<Bytes> {
@@ -160,27 +160,41 @@ impl Entry {
         range: ByteRange,
         blocks: &Range<u64>,
     ) -> io::Result<(Option<Bytes>, Vec<u64>)> {
-        let checked = handle.trusted.all(blocks.clone());
-        let end = if checked { range.end } else { (blocks.end * BLOCK).min(self.length()) };
-        let start = if checked { range.start } else { blocks.start * BLOCK };
+        let pages = pages(range);
+        let checked = handle.trusted.all(pages.clone());
+        let end = if checked { range.end } else { (pages.end * PAGE).min(self.length()) };
+        let start = if checked { range.start } else { pages.start * PAGE };
         let length = usize::try_from(end - start).unwrap_or(usize::MAX);
         let bytes = Bytes::from(files::read(&handle.data, start, length, Wait::Allowed)?);
         if checked {
             let whole = bytes.len() == length;
             return Ok(if whole { (Some(bytes), Vec::new()) } else { (None, blocks.clone().collect()) });
         }
-        let table = handle.table(blocks.clone())?;
+        let page = |page: u64| {
+            let begin = usize::try_from((page - pages.start) * PAGE).ok()?;
+            let size = usize::try_from(PAGE.min(self.length() - page * PAGE)).ok()?;
+            bytes.get(begin..begin + size)
+        };
         let mut damaged = Vec::new();
         let mut missing = false;
-        for ((block, entry), part) in blocks.clone().zip(table).zip(self.parts(&bytes, blocks)) {
-            match entry {
-                _ if handle.trusted.get(block) && part.is_some() => {}
+        for (block, told) in blocks.clone().zip(handle.told(&self.key, blocks.clone())?) {
+            let wanted = pages.start.max(block * PAGES)..pages.end.min((block + 1) * PAGES);
+            let mut unknown =
+                wanted.clone().filter(|number| !handle.trusted.get(*number) || page(*number).is_none());
+            match told {
                 // Another process found it damaged.
-                None => missing |= self.unmark(block, handle),
-                Some(entry) if part.is_some_and(|part| format::sum(&self.key, block, part) == entry.sum) => {
-                    handle.trusted.set(block);
+                Told::Missing if unknown.next().is_some() => missing |= self.unmark(block, handle),
+                Told::Nonsense if unknown.next().is_some() => damaged.push(block),
+                Told::Missing | Told::Nonsense => {}
+                Told::Sums(sums) => {
+                    let right = |number: u64| {
+                        page(number).is_some_and(|page| format::is_page(&self.key, number, page, &sums))
+                    };
+                    match unknown.find(|number| !right(*number)) {
+                        Some(_) => damaged.push(block),
+                        None => wanted.for_each(|number| _ = handle.trusted.set(number)),
+                    }
                 }
-                Some(_) => damaged.push(block),
             }
         }
         if missing || !damaged.is_empty() {
@@ -189,16 +203,6 @@ impl Entry {
         let (from, to) = (range.start - start, range.end - start);
         let (from, to) = (usize::try_from(from).unwrap_or(0), usize::try_from(to).unwrap_or(0));
         Ok(((to <= bytes.len()).then(|| bytes.slice(from..to)), damaged))
-    }
-
-    /// What of `bytes`, which begin with the first of `blocks`, is each block; `None` where bytes are missing.
-    fn parts<'a>(&self, bytes: &'a [u8], blocks: &Range<u64>) -> impl Iterator<Item = Option<&'a [u8]>> {
-        let (first, length) = (blocks.start, self.length());
-        blocks.clone().map(move |block| {
-            let begin = usize::try_from((block - first) * BLOCK).ok()?;
-            let size = usize::try_from(BLOCK.min(length - block * BLOCK)).ok()?;
-            bytes.get(begin..begin + size)
-        })
     }
 
     /// Hands a block over for writing; `bytes` is all of it. Never blocks: when the queue is full, or nothing can be
@@ -220,7 +224,7 @@ impl Entry {
     pub fn complete_file(&self) -> Option<Arc<File>> {
         let slot = self.slot.try_read()?;
         let handle = slot.as_ref()?;
-        if !handle.sealed.load(Ordering::Acquire) || handle.trusted.count() != self.identity.blocks() {
+        if !handle.sealed.load(Ordering::Acquire) || handle.trusted.count() != handle.pages {
             return None;
         }
         if handle.whole.get().is_none() {
@@ -240,7 +244,7 @@ impl Entry {
         }
         for first in (0..blocks).step_by(usize::try_from(STRIDE).unwrap_or(1)) {
             let range = ByteRange::new(first * BLOCK, (first + STRIDE) * BLOCK);
-            let trusted = |handle: &Arc<Handle>| handle.trusted.all(covering(range.clamp_to(self.length())));
+            let trusted = |handle: &Arc<Handle>| handle.trusted.all(pages(range.clamp_to(self.length())));
             if !self.slot.read().as_ref().is_some_and(trusted) && self.read(range).is_none() {
                 return false;
             }
@@ -306,6 +310,11 @@ impl Entry {
             self.disk.queue.touch(me);
         }
     }
+}
+
+/// The pages that hold `range`.
+fn pages(range: ByteRange) -> Range<u64> {
+    range.start / PAGE..range.end.div_ceil(PAGE).max(range.start / PAGE)
 }
 
 impl Drop for Entry {

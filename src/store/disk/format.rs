@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! v1/objects/ab/<key>/data    the object's bytes at their places, with holes
-//! v1/objects/ab/<key>/map     header, then 8 bytes for each block
+//! v1/objects/ab/<key>/map     header, an entry for each block, the sums of the pages of each block
 //! v1/current/ab/<name>        the key of the version of an object that was stored last
 //!
 //! header   0  magic, its last byte is the version of the format
@@ -11,10 +11,14 @@
 //!         16  blake3 of all entries once the object is complete, else zeros
 //!         48  bytes of the text behind it
 //!         52  JSON: what the object is
-//! entry    0  CRC-32C of object key, block number and block
+//! entry    0  CRC-32C of object key, block number and sums of the block's pages
 //!          4  1 when the block is stored
 //!          5  in which order blocks were written
+//! sums     0  CRC-32C of object key, page number and page, for each of 16 pages; zero behind the object's end
 //! ```
+//!
+//! Pages have sums of their own, because a program that jumps reads one at a time: to check a whole block for each would
+//! be to read sixteen.
 
 use std::fs::File;
 use std::io;
@@ -25,7 +29,7 @@ use crate::object::{ObjectId, Validator};
 use crate::store::BLOCK;
 use crate::sys::files::{self, Wait};
 
-const MAGIC: &[u8; 8] = b"dcmsfs\0\x01";
+const MAGIC: &[u8; 8] = b"dcmsfs\0\x02";
 const FIXED: usize = 52;
 /// No address is so long.
 const LONGEST: usize = 64 * 1024;
@@ -33,6 +37,15 @@ const LONGEST: usize = 64 * 1024;
 pub(super) const MARK: u64 = 16;
 /// Bytes of an entry.
 pub(super) const ENTRY: u64 = 8;
+/// Bytes that have a sum of their own.
+pub(super) const PAGE: u64 = 4096;
+/// Pages of a block.
+pub(super) const PAGES: u64 = BLOCK / PAGE;
+
+/// The sums of a block's pages as they stand in a map.
+pub(super) type Sums = [u8; 4 * PAGES as usize];
+/// Bytes of them.
+pub(super) const SUMS: u64 = 4 * PAGES;
 
 /// The name of an object's directory: a digest of what it is.
 pub(super) type Key = [u8; 16];
@@ -86,6 +99,11 @@ impl Identity {
 
     pub(super) fn blocks(&self) -> u64 {
         self.length.div_ceil(BLOCK)
+    }
+
+    /// Bytes of the map behind its header.
+    pub(super) fn map_bytes(&self) -> u64 {
+        self.blocks() * (ENTRY + SUMS)
     }
 }
 
@@ -208,9 +226,26 @@ impl Block {
     }
 }
 
-/// The checksum of a block at its place: a block of another object or from another place does not have it.
-pub(super) fn sum(key: &Key, block: u64, bytes: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), &block.to_le_bytes()), bytes)
+/// The checksum of a page, or of a block's sums, at its place: one of another object or from another place does not have
+/// it.
+pub(super) fn sum(key: &Key, number: u64, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), &number.to_le_bytes()), bytes)
+}
+
+/// The sums of a block's pages.
+pub(super) fn sums(key: &Key, block: u64, bytes: &[u8]) -> Sums {
+    let mut sums = [0; SUMS as usize];
+    let pages = bytes.chunks(PAGE as usize);
+    for ((page, bytes), place) in (block * PAGES..).zip(pages).zip(sums.as_chunks_mut().0) {
+        *place = sum(key, page, bytes).to_le_bytes();
+    }
+    sums
+}
+
+/// Whether `bytes` are the page with number `page` of the object, as `sums` of its block say.
+pub(super) fn is_page(key: &Key, page: u64, bytes: &[u8], sums: &Sums) -> bool {
+    let expected = usize::try_from(page % PAGES).ok().and_then(|index| sums.as_chunks().0.get(index));
+    expected == Some(&sum(key, page, bytes).to_le_bytes())
 }
 
 #[cfg(test)]

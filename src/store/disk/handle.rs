@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 
 use crate::store::BLOCK;
 use crate::store::disk::bits::Bits;
-use crate::store::disk::format::{self, Block, ENTRY, Identity, Key, LAST_ORDER, MARK};
+use crate::store::disk::format::{
+    self, Block, ENTRY, Identity, Key, LAST_ORDER, MARK, PAGE, PAGES, SUMS, Sums,
+};
 use crate::store::disk::root::Root;
 use crate::sys::beneath::{self, Access};
 use crate::sys::files::{self, Aligned, DIRECT, Trouble, Wait, trouble};
@@ -30,10 +32,13 @@ pub(super) struct Handle {
     /// kernel's pages of the mount; one copy more would only cost time and push other things out.
     direct: Mutex<Option<File>>,
     pub(super) map: File,
-    /// Where the entries begin in the map.
+    /// Where the entries begin in the map, and where the sums of pages do.
     table: u64,
-    /// Blocks that were checked or written through these files.
+    sums: u64,
+    /// Pages that were checked or written through these files.
     pub(super) trusted: Bits,
+    /// Pages of the object.
+    pub(super) pages: u64,
     pub(super) writable: bool,
     /// How to read at once: a file system in memory knows no [`Wait::Never`], and needs none.
     pub(super) at_once: Wait,
@@ -74,6 +79,16 @@ impl From<io::Error> for Closed {
 /// What the map says of each block.
 pub(super) type Table = Vec<Option<Block>>;
 
+/// What the map says of a block's bytes.
+pub(super) enum Told {
+    /// They are not stored.
+    Missing,
+    /// It contradicts itself.
+    Nonsense,
+    /// The sums of their pages.
+    Sums(Sums),
+}
+
 impl Handle {
     /// Opens the object and looks whether it is this one.
     pub(super) fn open(root: &Root, identity: &Identity, key: &Key) -> Result<(Self, Table), Closed> {
@@ -88,9 +103,9 @@ impl Handle {
         let header = header.filter(|header| header.identity.key() == *key && header.identity.is(identity));
         let header = header.ok_or(Closed::Damaged)?;
         let (data, data_writable) = part("data", map_writable && header.mark.is_none())?;
-        let blocks = identity.blocks();
+        let (blocks, pages) = (identity.blocks(), identity.length.div_ceil(PAGE));
         let lengths = data.metadata()?.len() == identity.length
-            && map.metadata()?.len() == header.table + blocks * ENTRY;
+            && map.metadata()?.len() == header.table + identity.map_bytes();
         if !regular(&data)? || !lengths {
             return Err(Closed::Damaged);
         }
@@ -103,7 +118,9 @@ impl Handle {
             direct: Mutex::new(direct),
             map,
             table: header.table,
-            trusted: Bits::new(blocks),
+            sums: header.table + blocks * ENTRY,
+            trusted: Bits::new(pages),
+            pages,
             writable: map_writable && data_writable,
             at_once: if root.in_memory { Wait::Allowed } else { Wait::Never },
             sealed: AtomicBool::new(header.mark.is_some()),
@@ -135,12 +152,39 @@ impl Handle {
         Ok(table)
     }
 
-    /// Writes consecutive blocks, then their entries.
+    /// What the map says of the bytes of `blocks` of the object `key` now.
+    pub(super) fn told(&self, key: &Key, blocks: Range<u64>) -> io::Result<Vec<Told>> {
+        let table = self.table(blocks.clone())?;
+        let length = usize::try_from((blocks.end - blocks.start) * SUMS).unwrap_or(0);
+        let mut sums = files::read(&self.map, self.sums + blocks.start * SUMS, length, Wait::Allowed)?;
+        sums.resize(length, 0);
+        let told = blocks.zip(table).zip(sums.as_chunks().0).map(|((block, entry), sums)| match entry {
+            None => Told::Missing,
+            Some(entry) if format::sum(key, block, sums) == entry.sum => Told::Sums(*sums),
+            Some(_) => Told::Nonsense,
+        });
+        Ok(told.collect())
+    }
+
+    /// All of `block` was checked or written.
+    pub(super) fn trust(&self, block: u64) {
+        (block * PAGES..((block + 1) * PAGES).min(self.pages)).for_each(|page| _ = self.trusted.set(page));
+    }
+
+    /// Nothing of `block` is to be trusted any more.
+    pub(super) fn distrust(&self, block: u64) {
+        (block * PAGES..(block + 1) * PAGES).for_each(|page| _ = self.trusted.clear(page));
+    }
+
+    /// Writes consecutive blocks, then the sums of their pages, then their entries: who finds an entry finds the rest.
     pub(super) fn write(&self, key: &Key, first: u64, parts: &[&[u8]]) -> io::Result<()> {
         let order = self.order.fetch_add(1, Ordering::AcqRel).min(LAST_ORDER);
         self.write_data(parts, first * BLOCK)?;
-        let sums = (first..).zip(parts).map(|(block, part)| format::sum(key, block, part));
-        let entries: Vec<[u8; 8]> = sums.map(|sum| Block { sum, order }.to_bytes()).collect();
+        let sums: Vec<Sums> =
+            (first..).zip(parts).map(|(block, part)| format::sums(key, block, part)).collect();
+        files::write_all(&self.map, &[sums.as_flattened()], self.sums + first * SUMS)?;
+        let entry = |(block, sums): (u64, &Sums)| Block { sum: format::sum(key, block, sums), order };
+        let entries: Vec<[u8; 8]> = (first..).zip(&sums).map(|each| entry(each).to_bytes()).collect();
         files::write_all(&self.map, &[entries.as_flattened()], self.table + first * ENTRY)
     }
 

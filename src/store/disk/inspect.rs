@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::error::Result;
+use crate::store::BLOCK;
 use crate::store::disk::format::{self, Block, ENTRY, Identity, Key};
-use crate::store::disk::handle::{Closed, Handle};
+use crate::store::disk::handle::{Closed, Handle, Told};
 use crate::store::disk::root::Root;
 use crate::store::disk::space;
-use crate::store::{BLOCK, disk::format::sum};
 use crate::sys::beneath::{self, Access};
 use crate::sys::files::{self, Wait};
 
@@ -148,24 +148,22 @@ impl Inspector {
     }
 
     fn check(&self, identity: &Identity, key: &Key) -> std::result::Result<(), Closed> {
-        let (handle, table) = Handle::open(&self.0, identity, key)?;
+        let (handle, _) = Handle::open(&self.0, identity, key)?;
         for begin in (0..identity.length).step_by(usize::try_from(STRIDE).unwrap_or(1)) {
-            let length = usize::try_from(STRIDE.min(identity.length - begin)).unwrap_or(0);
             let first = begin / BLOCK;
-            let entries = table.iter().skip(usize::try_from(first).unwrap_or(0)).take(16);
-            let entries: Vec<_> = (first..).zip(entries).collect();
-            if entries.iter().all(|(_, entry)| entry.is_none()) {
+            let told = handle.told(key, first..(first + STRIDE / BLOCK).min(identity.blocks()))?;
+            if told.iter().all(|told| matches!(told, Told::Missing)) {
                 continue;
             }
+            let length = usize::try_from(STRIDE.min(identity.length - begin)).unwrap_or(0);
             let bytes = files::read(&handle.data, begin, length, Wait::Allowed)?;
             let parts = bytes.chunks(usize::try_from(BLOCK).unwrap_or(1));
-            let mut parts = parts.map(Some).chain(std::iter::repeat(None));
-            for (block, entry) in entries {
-                let part = parts.next().flatten();
-                if let Some(entry) = entry
-                    && part.is_none_or(|part| sum(key, block, part) != entry.sum)
-                {
-                    return Err(Closed::Damaged);
+            let mut parts = parts.chain(std::iter::repeat(&[][..]));
+            for ((block, told), part) in (first..).zip(told).zip(&mut parts) {
+                match told {
+                    Told::Sums(sums) if format::sums(key, block, part) == sums => {}
+                    Told::Missing => {}
+                    Told::Sums(_) | Told::Nonsense => return Err(Closed::Damaged),
                 }
             }
         }

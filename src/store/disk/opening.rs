@@ -36,7 +36,7 @@ impl Entry {
 
     /// `true`, for callers that count.
     pub(super) fn unmark(&self, block: u64, handle: &Handle) -> bool {
-        handle.trusted.clear(block);
+        handle.distrust(block);
         self.forget(block);
         true
     }
@@ -148,7 +148,7 @@ impl Entry {
             self.end();
             return Err(Denied::No);
         };
-        let map = header.len() as u64 + self.identity.blocks() * format::ENTRY;
+        let map = header.len() as u64 + self.identity.map_bytes();
         match self.disk.space.take(root, space::of_object(map)) {
             Ok(true) => root.make_object(&self.identity, &header).map_err(|error| {
                 if error.kind() == io::ErrorKind::FileTooLarge {

@@ -188,7 +188,7 @@ impl Root {
             fresh.file("data", Access::New)?.set_len(identity.length)?;
             let mut map = fresh.file("map", Access::New)?;
             map.write_all(header)?;
-            map.set_len(header.len() as u64 + identity.blocks() * format::ENTRY)?;
+            map.set_len(header.len() as u64 + identity.map_bytes())?;
             match tmp.rename(&unique, &parent, &format::hex(&key)) {
                 Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                     self.remove_object(&key);

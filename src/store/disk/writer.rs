@@ -231,7 +231,7 @@ fn store(entry: &Arc<Entry>, first: u64, parts: &[Bytes]) {
 }
 
 fn write(entry: &Arc<Entry>, root: &Root, first: u64, parts: &[Bytes]) -> io::Result<Written> {
-    let map = entry.identity.blocks() * 8;
+    let map = entry.identity.map_bytes();
     let handle = match entry.writable() {
         Ok(handle) => handle,
         Err(Denied::Full) => return Ok(Written::Full(space::of_object(map + 4096))),
@@ -259,7 +259,7 @@ fn write(entry: &Arc<Entry>, root: &Root, first: u64, parts: &[Bytes]) -> io::Re
             parts[index(run.start)..index(run.end)].iter().map(|part| &**part).collect();
         handle.write(&entry.key, run.start, &run_parts)?;
         for written in run.clone() {
-            handle.trusted.set(written);
+            handle.trust(written);
             entry.mark(written);
         }
         block = run.end;

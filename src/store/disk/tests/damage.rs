@@ -202,6 +202,26 @@ fn damage_while_it_is_used_is_noticed_where_it_was_not_checked() {
 }
 
 #[test]
+fn a_page_is_checked_before_its_first_use() {
+    const PAGE: u64 = 4096;
+    let dir = directory();
+    store(&open(dir.path()), 1, 2 * BLOCK + 5, 0..3);
+    let data = objects(dir.path())[0].join("data");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o600)).unwrap();
+    let data = fs::OpenOptions::new().write(true).open(data).unwrap();
+    data.write_at(b"damaged", BLOCK + 3 * PAGE).unwrap();
+    let disk = open(dir.path());
+    let entry = disk.find(&id(1)).unwrap();
+    let page = |number: u64| ByteRange::new(BLOCK + number * PAGE, BLOCK + (number + 1) * PAGE);
+    // Sound ones of the same block are read, and only those that were are trusted then.
+    assert!(entry.read(page(2)).is_some() && entry.read(page(4)).is_some());
+    assert!(entry.read_now(page(2)).is_some() && entry.read_now(page(3)).is_none());
+    assert!(entry.read(ByteRange::new(2 * BLOCK + 4, 2 * BLOCK + 5)).is_some(), "the short one at the end");
+    assert!(entry.read(ByteRange::new(BLOCK + 4 * PAGE - 1, BLOCK + 4 * PAGE)).is_none());
+    assert_eq!((entry.holds(1), disk.used().corrupt), (false, 1));
+}
+
+#[test]
 fn a_damaged_complete_object_goes_as_a_whole() {
     let dir = directory();
     store(&open(dir.path()), 1, 3 * BLOCK, 0..3);
