@@ -1,26 +1,34 @@
 //! Replies that are not there yet: work moves off the FUSE threads, and takes its reply with it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fuser::Errno;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem::DiskRead;
 use crate::fuse::report::report;
 use crate::sys::caller::Caller;
 
+/// How long a read from disk takes at most, mostly.
+const A_WHILE: Duration = Duration::from_millis(50);
+
 /// Where the work runs.
 #[derive(Clone)]
-pub(super) struct Answers(Handle);
+pub(super) struct Answers {
+    runtime: Handle,
+    /// Reads that the disk was asked for lately, with their callers.
+    watched: Arc<Mutex<Vec<Watched>>>,
+}
 
 impl Answers {
     pub(super) fn new(runtime: Handle) -> Self {
-        Self(runtime)
+        Self { runtime, watched: Arc::default() }
     }
 
     /// Runs `work` for a request of `caller`, and `reply` with what came of it. A caller who is told to
@@ -31,7 +39,7 @@ impl Answers {
         work: impl Future<Output = Result<T>> + Send + 'static,
         reply: impl FnOnce(std::result::Result<T, Errno>) + Send + 'static,
     ) {
-        self.0.spawn(async move {
+        self.runtime.spawn(async move {
             let result = tokio::select! {
                 // Most work is done before a caller is worth a look.
                 biased;
@@ -44,7 +52,7 @@ impl Answers {
 
     /// Runs work that may wait, beside everything else.
     pub(super) fn aside(&self, work: impl FnOnce() + Send + 'static) {
-        self.0.spawn_blocking(work);
+        self.runtime.spawn_blocking(work);
     }
 
     /// Replies with what is on disk, from the thread that reads it: each further thread that a small read
@@ -54,32 +62,77 @@ impl Answers {
         caller: Caller,
         read: DiskRead,
         work: impl Future<Output = Result<Bytes>> + Send + 'static,
-        reply: impl FnOnce(std::result::Result<Bytes, Errno>) + Send + 'static,
+        reply: impl FnOnce(Answer) + Send + 'static,
     ) {
         // Whoever comes first takes it: a disk may be as silent as a network.
         let reply = Arc::new(Mutex::new(Some(reply)));
-        let (done, is_done) = oneshot::channel::<()>();
+        let waiting: Weak<dyn Waiting> = Arc::downgrade(&reply) as Weak<dyn Waiting>;
+        self.watch(caller, waiting);
         let answers = self.clone();
-        let waiting = Arc::clone(&reply);
-        self.0.spawn_blocking(move || {
+        self.runtime.spawn_blocking(move || {
             let bytes = read.run();
-            drop(done);
-            let Some(reply) = waiting.lock().take() else { return };
+            let Some(reply) = reply.lock().take() else { return };
             match bytes {
                 Some(bytes) => reply(Ok(bytes)),
                 None => answers.answer(caller, work, reply),
             }
         });
-        self.0.spawn(async move {
-            tokio::select! {
-                _ = is_done => {}
-                () = caller.told_to_stop() => {
-                    if let Some(reply) = reply.lock().take() {
-                        reply(Err(report(&told_to_stop())));
-                    }
+    }
+
+    /// Looks at the caller of a read that the disk has not brought in a while. Most are answered by then, and cost no
+    /// task of their own.
+    fn watch(&self, caller: Caller, waiting: Weak<dyn Waiting>) {
+        let mut watched = self.watched.lock();
+        watched.push((caller, waiting));
+        if watched.len() > 1 {
+            return;
+        }
+        let watched = Arc::clone(&self.watched);
+        self.runtime.spawn(async move {
+            sleep(A_WHILE).await;
+            for (caller, waiting) in std::mem::take(&mut *watched.lock()) {
+                if waiting.strong_count() > 0 {
+                    tokio::spawn(give_up_with(caller, waiting));
                 }
             }
         });
+    }
+}
+
+/// A read, by who makes it and its reply, which is gone once it was given.
+type Watched = (Caller, Weak<dyn Waiting>);
+
+/// What a read is answered with.
+type Answer = std::result::Result<Bytes, Errno>;
+
+/// A reply that nobody has given yet.
+trait Waiting: Send + Sync {
+    /// Tells the caller that it was told to stop, unless somebody has answered.
+    fn give_up(&self);
+}
+
+impl<R: FnOnce(Answer) + Send> Waiting for Mutex<Option<R>> {
+    fn give_up(&self) {
+        if let Some(reply) = self.lock().take() {
+            reply(Err(report(&told_to_stop())));
+        }
+    }
+}
+
+/// Answers for the disk once the caller is told to stop; ends when the disk has answered.
+async fn give_up_with(caller: Caller, waiting: Weak<dyn Waiting>) {
+    let answered = async {
+        while waiting.strong_count() > 0 {
+            sleep(A_WHILE).await;
+        }
+    };
+    tokio::select! {
+        () = answered => {}
+        () = caller.told_to_stop() => {
+            if let Some(waiting) = waiting.upgrade() {
+                waiting.give_up();
+            }
+        }
     }
 }
 

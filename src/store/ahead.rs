@@ -84,7 +84,7 @@ impl Object {
 
     /// Sees to it that the blocks behind `read` which are on disk are in the page cache before they are read:
     /// each would cost a wait for the disk and the change of threads that goes with it.
-    pub(super) fn page_ahead(&self, read: &Range<u64>, plan: &Plan) {
+    pub(super) fn page_ahead(self: &Arc<Self>, read: &Range<u64>, plan: &Plan) {
         let Some(entry) = self.entry().filter(|_| plan.ahead > 0) else { return };
         let paged = plan.frontier.paged.load(Ordering::Acquire);
         if (read.end + PAGED / 2..=read.end + 4 * PAGED).contains(&paged) {
@@ -100,8 +100,17 @@ impl Object {
             Ordering::Acquire,
         );
         if held > 0 && mine.is_ok() {
-            let entry = Arc::clone(entry);
-            self.shared.runtime.spawn_blocking(move || entry.page_in(from..from + held));
+            let (object, entry) = (Arc::clone(self), Arc::clone(entry));
+            self.shared.runtime.spawn_blocking(move || {
+                // What has just been fetched is still in memory, and need not come back from the disk.
+                let wanted = |block: &u64| !object.shared.memory.holds(object.key(*block));
+                let mut left = from..from + held;
+                while let Some(first) = left.find(wanted) {
+                    let end = (first..left.end).find(|block| !wanted(block)).unwrap_or(left.end);
+                    entry.page_in(first..end);
+                    left.start = end;
+                }
+            });
         }
     }
 
