@@ -78,14 +78,50 @@ fn mount_a_store_is_opened_by_one_request() {
     let mount = bench.mount();
     open(&mount);
     assert_eq!(requests(&bench), ["GET .zmetadata 200"], "after a remount");
-    // A version 3 store beside others of version 3.
-    let sibling = mount.path.join("cache-b/climate-dt-2/demo-sharded-v0.zarr");
-    assert!(read(sibling.join("zarr.json")).is_ok());
-    let document = bench.emulator.expect_bytes("climate-dt-2/demo-sharded-v0.zarr/zarr.json").unwrap();
-    bench.emulator.put("climate-dt-2/another-v0.zarr/zarr.json", Some(document));
+}
+
+/// 6.5: which document to ask for first is told by what is published, else by the last store of the collection, else of
+/// the host, over a remount too.
+#[test]
+fn mount_the_next_store_is_like_the_last() {
+    let bench = Bench::demo();
+    let mut mount = bench.mount();
+    let version_3 = r#"{"zarr_format":3,"node_type":"group","attributes":{}}"#;
+    let open = |mount: &Mount, store: &str, expected: &[&str]| {
+        bench.emulator.put(&format!("{store}/zarr.json"), Some(version_3.into()));
+        bench.emulator.journal().reset();
+        assert_same(
+            &read(mount.path.join("cache-b").join(store).join("zarr.json")).unwrap(),
+            version_3.as_bytes(),
+            store,
+        );
+        assert_eq!(requests(&bench), expected, "{store}");
+    };
+    open(&mount, "climate-dt-2/first-v0.zarr", &["GET zarr.json 200"]);
+    open(&mount, "new/first-v0.zarr", &["GET zarr.json 200"]);
+    // A collection that is known to be another kind, and where that has changed.
+    open(&mount, "d1-climate-dt/first-v0.zarr", &["GET .zmetadata 404", "GET zarr.json 200"]);
+    open(&mount, "d1-climate-dt/second-v0.zarr", &["GET zarr.json 200"]);
+    mount.end();
+    mount = bench.mount();
+    open(&mount, "d1-climate-dt/third-v0.zarr", &["GET zarr.json 200"]);
+    open(&mount, "newer/first-v0.zarr", &["GET zarr.json 200"]);
+}
+
+/// 6.5: a store without consolidated metadata does not hide that of the store beside it.
+#[test]
+fn mount_a_consolidated_store_beside_one_that_is_not() {
+    let bench = Bench::demo();
+    bench.emulator.put("tests/plain-v0.zarr/.zgroup", Some(r#"{"zarr_format":2}"#.into()));
+    consolidate(
+        &bench,
+        &json!({ ".zgroup": {"zarr_format": 2}, "x/.zarray": array(&[4], &[2], json!("<i4")) }),
+    );
+    let mount = bench.mount();
+    assert_eq!(names(mount.path.join("cache-b/tests/plain-v0.zarr")).unwrap(), [".zgroup"]);
     bench.emulator.journal().reset();
-    assert!(read(mount.path.join("cache-b/climate-dt-2/another-v0.zarr/zarr.json")).is_ok());
-    assert_eq!(requests(&bench), ["GET zarr.json 200"]);
+    assert_eq!(names(mount.path.join("cache-b").join(STORE)).unwrap(), [".zgroup", ".zmetadata", "x"]);
+    assert_eq!(requests(&bench), ["GET .zmetadata 200"]);
 }
 
 /// 6.6: what is read is fetched once, chunk by chunk; nothing is asked for again, after a remount neither.
