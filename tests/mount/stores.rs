@@ -259,6 +259,48 @@ fn mount_a_store_vanishes() {
     assert_eq!(errno(names(mount.path.join("cache-b/tests/never-v0.zarr"))), libc::ENOENT);
 }
 
+/// 6.8: a store that has moved on its host is read at the new place, and the log names it; one that has moved to a host
+/// that nobody configured is an error that names the new address and what to do.
+#[test]
+fn mount_a_store_that_has_moved_says_so() {
+    const PLACE: &str = "tests/moved-v0.zarr";
+    let bench = curious();
+    consolidate(
+        &bench,
+        &json!({ ".zgroup": {"zarr_format": 2}, "x/.zarray": array(&[6], &[2], json!("<i4")) }),
+    );
+    put(&bench, "x/0", [0; 8]);
+    let mount = bench.mount();
+    assert_eq!(read(at(&mount, "x/0")).unwrap(), [0; 8]);
+    let metadata = bench.emulator.expect_bytes(&format!("{STORE}/.zmetadata")).unwrap();
+    bench.emulator.put(&format!("{PLACE}/.zmetadata"), Some(metadata));
+    bench.emulator.put(&format!("{PLACE}/x/1"), Some([1; 8].into()));
+    for (key, code) in [(".zmetadata", 308), ("x/1", 301)] {
+        bench.fault(&format!("/cacheb/{STORE}/{key} -> redirect to=/cacheb/{PLACE}/{key} code={code}"));
+    }
+    let told = format!("{STORE}/ has moved to {}{PLACE}/", bench.emulator.cache_b_url());
+    until("the new place is told", || {
+        let _ = read(at(&mount, "x/0"));
+        mount.log().contains(&told)
+    });
+    assert_eq!(read(at(&mount, "x/1")).unwrap(), [1; 8]);
+    mount.settles();
+    assert_eq!(mount.log().matches(&told).count(), 1);
+
+    bench.emulator.faults().clear();
+    bench.fault("/cacheb/tests/* -> redirect to=foreign code=301");
+    for path in [at(&mount, "x/2"), mount.path.join("cache-b/tests/other-v0.zarr")] {
+        let path = path.to_str().unwrap().to_owned();
+        assert_eq!(errno(read(&path)), libc::EPROTO, "{path}");
+        let errors = fs::read_to_string(mount.path.join(".dcmsfs/errors")).unwrap();
+        let place = path.split_once("cache-b/").unwrap().1;
+        let line = errors.lines().last().unwrap();
+        let told = format!("has moved to {}/cacheb/{place}", bench.emulator.foreign_url());
+        assert!(line.contains(&told) && line.contains("in the configuration"), "{errors}");
+    }
+    assert!(bench.emulator.journal().snapshot().entries.iter().all(|entry| !entry.leak));
+}
+
 /// 6.7: when the host cannot be asked, what was known of a store goes on being true.
 #[test]
 fn mount_a_known_store_outlives_its_host() {
