@@ -23,10 +23,12 @@ pub(crate) mod loopback;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 pub use reqwest::{Method, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 pub use url::Url;
@@ -49,6 +51,8 @@ const USER_AGENT: &str = concat!("dcmsfs/", env!("CARGO_PKG_VERSION"));
 
 /// Redirects followed for one request; the sixth is an error.
 const MAX_REDIRECTS: usize = 5;
+/// Moves that are told.
+const MAX_MOVES: usize = 256;
 
 /// Body of a request.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +141,7 @@ struct Inner {
     gate: Arc<Gate>,
     keyring: Keyring,
     limits: Limits,
+    moves: Moves,
 }
 
 impl Transport {
@@ -152,7 +157,14 @@ impl Transport {
         // One connection per transfer: on a shared HTTP/2 connection a reader who pauses would fill the
         // common flow-control window and stop the others.
         let data = build(&policy.limits, &gate, |client| client.gzip(false).http1_only())?;
-        Ok(Self(Arc::new(Inner { metadata, data, gate, keyring, limits: policy.limits })))
+        Ok(Self(Arc::new(Inner {
+            metadata,
+            data,
+            gate,
+            keyring,
+            limits: policy.limits,
+            moves: Moves::default(),
+        })))
     }
 
     /// Adds an origin to the configured ones.
@@ -180,9 +192,14 @@ impl Transport {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         let deadline = Instant::now() + first_byte;
-        for hop in 0..=MAX_REDIRECTS {
+        // Where we come from, and whether it is for good.
+        let (mut from, mut lasting) = (None, true);
+        for _ in 0..=MAX_REDIRECTS {
             let checked = self.0.gate.check(&url);
-            checked.map_err(|error| if hop > 0 { error.context("redirected") } else { error })?;
+            checked.map_err(|error| match &from {
+                Some(from) => led_astray(error, from, &url, lasting),
+                None => error,
+            })?;
             let (authorization, generation) = self.0.keyring.lookup(&url);
             let secret = authorization.map(|secret| secret.headers(&method, &url)).transpose()?;
             let exchange = self.exchange(&method, &url, &headers, &body, purpose, secret);
@@ -197,6 +214,11 @@ impl Transport {
                 }
             };
             let Some(next) = redirect(answer.status(), answer.headers(), &url)? else {
+                if let Some(from) =
+                    from.filter(|_| lasting && purpose == Purpose::Metadata && answer.status().as_u16() < 400)
+                {
+                    self.0.moves.tell(&from, &url);
+                }
                 return Response::new(answer, url, generation, purpose, Pace::new(&self.0.limits));
             };
             // RFC 9110 15.4: these three turn a POST into a GET; 307 and 308 repeat it as it was.
@@ -205,6 +227,8 @@ impl Transport {
                 body = RequestBody::Empty;
                 headers.remove(CONTENT_TYPE);
             }
+            lasting &= matches!(answer.status().as_u16(), 301 | 308);
+            from.get_or_insert(url);
             url = next;
         }
         fail(ErrorKind::Protocol, format!("{}: more than {MAX_REDIRECTS} redirects", shown(&url)))
@@ -234,6 +258,39 @@ impl Transport {
             RequestBody::Json(json) => outgoing.header(CONTENT_TYPE, "application/json").body(json.clone()),
         };
         outgoing.send().await
+    }
+}
+
+/// Moves that were told: each costs a request more, which nobody would notice.
+#[derive(Default)]
+struct Moves(Mutex<HashSet<Url>>);
+
+impl Moves {
+    /// Tells once where the directory of `from` has moved to for good.
+    fn tell(&self, from: &Url, to: &Url) {
+        let (Ok(old), Ok(new)) = (from.join("."), to.join(".")) else { return };
+        // A slash that was missing is no move.
+        if new.as_str().starts_with(old.as_str()) {
+            return;
+        }
+        let mut told = self.0.lock();
+        if told.len() < MAX_MOVES && told.insert(old.clone()) {
+            tracing::warn!(
+                "{} has moved to {}: each request for it is two, until you go there",
+                shown(&old),
+                shown(&new)
+            );
+        }
+    }
+}
+
+/// A refused address that a redirect led to.
+fn led_astray(error: Error, from: &Url, to: &Url, lasting: bool) -> Error {
+    let verb = if lasting { "has moved" } else { "is redirected" };
+    let error = error.context(format!("{} {verb} to {}", shown(from), shown(to)));
+    match lasting {
+        true => error.then("if you trust that place, give it as address in the configuration"),
+        false => error,
     }
 }
 

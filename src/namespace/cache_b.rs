@@ -8,6 +8,7 @@ mod array;
 mod documents;
 mod group;
 mod host;
+mod likely;
 mod stores;
 
 use std::sync::Arc;

@@ -7,7 +7,8 @@
 //! reader, the shorter walk stays, too.
 //!
 //! Reads need not come in order: threads and asynchronous readers mix them. A guess that nobody has read a while later
-//! was wrong: then more has to be seen before the next one is made.
+//! was wrong: then more has to be seen before the next one is made, and nothing is guessed beyond it until somebody goes
+//! there, since programs take the same period at one point after another.
 
 use std::collections::VecDeque;
 
@@ -20,6 +21,9 @@ const AHEAD: u64 = 16;
 const BEHIND: u64 = 32;
 /// A guess is wrong when so many reads came since.
 const PATIENCE: u64 = 20;
+/// Of so many places that a walk has read it may be one ahead: what it asked for in vain when it ends. Requests are
+/// counted by the month (protocol.md 4.5); a quarter keeps most of the gain, since it takes few ahead to hide a round trip.
+const FOR_ONE_AHEAD: u64 = 4;
 /// The most that has to be seen before the next guess.
 const MOST_PROOF: u32 = 64;
 
@@ -50,15 +54,27 @@ pub struct Strides {
     proof: u32,
     /// The read at which a guess was found wrong last.
     wrong: Option<u64>,
+    /// Where walks ended, the last one of each axis and direction.
+    ends: Vec<End>,
 }
 
 #[derive(Debug)]
 struct Guess {
     place: Place,
+    /// Where it is if nobody goes there.
+    end: End,
     /// The number of the read that it was made at.
     made: u64,
     /// It was there already, and cost nothing.
     free: bool,
+}
+
+/// The coordinate on an axis that nobody who came near went on to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    axis: usize,
+    forward: bool,
+    at: u64,
 }
 
 /// A reader's way through the grid.
@@ -94,6 +110,7 @@ impl Strides {
             reads: 0,
             proof: 1,
             wrong: None,
+            ends: Vec::new(),
         }
     }
 
@@ -111,6 +128,7 @@ impl Strides {
             self.proof = self.proof.saturating_sub(1).max(1);
         }
         self.judge();
+        self.ends.retain(|end| !end.is_before(place));
         let walk = self.follow(place).or_else(|| self.turn(place)).or_else(|| self.begin(place));
         self.history.truncate(HISTORY - 1);
         self.history.push_front(place.to_vec());
@@ -140,6 +158,8 @@ impl Strides {
                 self.wrong = Some(self.reads);
                 self.proof = (self.proof * 2).min(MOST_PROOF);
                 self.walks.iter_mut().for_each(|walk| walk.hits = 0);
+                self.ends.retain(|end| (end.axis, end.forward) != (guess.end.axis, guess.end.forward));
+                self.ends.push(guess.end);
             }
         }
     }
@@ -195,11 +215,11 @@ impl Strides {
         if walk.hits < self.proof {
             return Vec::new();
         }
-        // Twice as many for each time that it was right, but no more than its share among those under way, nor than half
-        // of what it has read: requests are counted, and every walk ends somewhere.
+        // Twice as many for each time that it was right, but no more than its share among those under way, nor than what
+        // it may ask for in vain: every walk ends somewhere.
         let under_way =
             1 + self.walks.iter().filter(|other| other.moved + HISTORY as u64 > self.reads).count();
-        let share = ((most / under_way).max(1) as u64).min(walk.done / 2);
+        let share = ((most / under_way).max(1) as u64).min((walk.done / FOR_ONE_AHEAD).max(1));
         let depth = share.min(1 << (walk.hits - self.proof + 1).min(16));
         let mut ask = Vec::new();
         for number in walk.done + 1..=walk.done + depth {
@@ -207,8 +227,12 @@ impl Strides {
                 break;
             }
             let Some(place) = walk.place(number, &self.counts) else { break };
+            if self.ends.iter().any(|end| walk.ends_at(*end) && end.is_before(&place)) {
+                break;
+            }
             if !self.history.contains(&place) && !self.open.iter().any(|guess| guess.place == place) {
-                self.open.push_back(Guess { place: place.clone(), made: self.reads, free: false });
+                let Some(end) = walk.end(&place) else { break };
+                self.open.push_back(Guess { place: place.clone(), end, made: self.reads, free: false });
                 ask.push(place);
             }
         }
@@ -216,7 +240,25 @@ impl Strides {
     }
 }
 
+impl End {
+    /// Whether `place` lies at it or beyond.
+    fn is_before(self, place: &[u64]) -> bool {
+        if self.forward { place[self.axis] >= self.at } else { place[self.axis] <= self.at }
+    }
+}
+
 impl Walk {
+    /// The end that it has if nobody goes on to `place`: on its outermost axis, as those of the others are known.
+    fn end(&self, place: &[u64]) -> Option<End> {
+        let outermost = self.axes.last()?;
+        Some(End { axis: outermost.axis, forward: outermost.step > 0, at: place[outermost.axis] })
+    }
+
+    /// Whether it goes along the axis of `end` in that direction.
+    fn ends_at(&self, end: End) -> bool {
+        self.axes.last().is_some_and(|outer| outer.axis == end.axis && (outer.step > 0) == end.forward)
+    }
+
     /// Places in one step of the outermost axis.
     fn inner(&self) -> u64 {
         self.axes.iter().filter_map(|axis| axis.count).product::<u64>().max(1)

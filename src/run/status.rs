@@ -1,6 +1,6 @@
 //! `dcmsfs status`
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,6 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest account that a mount gives of itself.
 const LONGEST: u64 = 1 << 20;
 
+/// A line on standard output; that nobody reads it any more (`| head`) is no error.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+
 /// Shows one mount or all of them. Mounts of other users are named only: they cannot be entered, or say what
 /// their owner likes.
 pub(super) fn run(args: &StatusArgs) -> Result<()> {
@@ -42,16 +49,16 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
         let good: Vec<&Status> = found.iter().filter_map(|status| status.as_ref().ok()).collect();
         let json = serde_json::to_string_pretty(&good)
             .map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
-        println!("{json}");
+        say!("{json}");
     } else if found.is_empty() && others.is_empty() {
-        println!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
+        say!("nothing is mounted; `dcmsfs MOUNTPOINT` mounts");
         kept(args)?;
     } else {
         found.iter().filter_map(|status| status.as_ref().ok()).for_each(show);
         for (point, user) in &others {
             let user = User::from_uid((*user).into()).ok().flatten();
             let name = user.map_or_else(|| "another user".to_owned(), |user| user.name);
-            println!("{}  (of {name}, who alone can see more)", plain(&point.display().to_string()));
+            say!("{}  (of {name}, who alone can see more)", plain(&point.display().to_string()));
         }
     }
     match found.into_iter().find_map(Result::err) {
@@ -71,7 +78,7 @@ fn kept(args: &StatusArgs) -> Result<()> {
         let state = if past { "expired: run `dcmsfs login`" } else { "logged in" };
         let user = if user.is_empty() { String::new() } else { format!(" as {}", plain(user)) };
         let until = until.filter(|_| !past).map_or(String::new(), |until| format!(" until {until:.0}"));
-        println!("  {name:<14} account: {state}{user}{until}");
+        say!("  {name:<14} account: {state}{user}{until}");
     };
     if let Some(login) = &stored.cache_a {
         let until = if login.refresh_token.is_some() { login.refresh_expires } else { login.expires };
@@ -81,7 +88,7 @@ fn kept(args: &StatusArgs) -> Result<()> {
         line("cache-b", &login.user, login.expires, stored.account.is_some());
     }
     if stored.cache_a.is_none() && stored.cache_b.is_none() {
-        println!("nobody is logged in; `dcmsfs login` does that");
+        say!("nobody is logged in; `dcmsfs login` does that");
     }
     Ok(())
 }
@@ -125,9 +132,9 @@ fn ask(point: &Path) -> Result<Status> {
 fn show(status: &Status) {
     let minutes = (Timestamp::now() - status.since).total(jiff::Unit::Minute).unwrap_or(0.0);
     let point = plain(&status.mountpoint.display().to_string());
-    println!("{point}  (process {}, for {minutes:.0} min)", status.pid);
+    say!("{point}  (process {}, for {minutes:.0} min)", status.pid);
     for service in &status.services {
-        println!(
+        say!(
             "  {:<14} {} of {} slots in use, {} requests, {} fetched{}",
             plain(&service.name),
             service.transfers,
@@ -137,11 +144,11 @@ fn show(status: &Status) {
             if service.failures > 0 { format!(", {} failures", service.failures) } else { String::new() },
         );
         if let Some(problem) = &service.problem {
-            println!("  {:<14} problem: {}", "", plain(problem));
+            say!("  {:<14} problem: {}", "", plain(problem));
         }
         if service.guesses > 0 {
             let (guesses, read) = (service.guesses, service.guesses_read);
-            println!("  {:<14} {guesses} chunks fetched ahead, {read} of them read so far", "");
+            say!("  {:<14} {guesses} chunks fetched ahead, {read} of them read so far", "");
         }
         show_budget(service);
     }
@@ -155,16 +162,16 @@ fn show(status: &Status) {
         };
         let user = account.user.as_ref().map_or(String::new(), |user| format!(" as {}", plain(user)));
         let until = account.until.map_or(String::new(), |until| format!(" until {until:.0}"));
-        println!("  {:<14} account: {state}{user}{until}", plain(&account.name));
+        say!("  {:<14} account: {state}{user}{until}", plain(&account.name));
     }
-    println!("  {:<14} {} of blocks", "memory", bytes(status.memory_bytes));
+    say!("  {:<14} {} of blocks", "memory", bytes(status.memory_bytes));
     if let Some(disk) = &status.disk {
-        println!("  {:<14} {} of {}", "disk cache", bytes(disk.bytes), bytes(disk.limit));
+        say!("  {:<14} {} of {}", "disk cache", bytes(disk.bytes), bytes(disk.limit));
         if let Some(problem) = &disk.problem {
-            println!("  {:<14} nothing is stored for now: {}", "", plain(problem));
+            say!("  {:<14} nothing is stored for now: {}", "", plain(problem));
         }
         if disk.damaged > 0 {
-            println!("  {:<14} {} found damaged, and fetched again when needed", "", disk.damaged);
+            say!("  {:<14} {} found damaged, and fetched again when needed", "", disk.damaged);
         }
     }
 }
@@ -174,7 +181,7 @@ fn show_budget(service: &Service) {
     let (today, month) = (service.today, service.month);
     if !month.is_empty() {
         let counted = |counts: Counts| format!("{} in {} requests", bytes(counts.bytes), counts.requests);
-        println!("  {:<14} today {}, this month {}", "", counted(today), counted(month));
+        say!("  {:<14} today {}, this month {}", "", counted(today), counted(month));
     }
     for limit in &service.limits {
         let warning = match limit.state {
@@ -184,13 +191,13 @@ fn show_budget(service: &Service) {
         };
         let (setting, shown) = (plain(&limit.setting), plain(&limit.shown));
         let (percent, resets) = (limit.percent, limit.resets);
-        println!("  {:<14} limit {setting}: {shown} ({percent} %) until {resets:.0}{warning}", "");
+        say!("  {:<14} limit {setting}: {shown} ({percent} %) until {resets:.0}{warning}", "");
     }
     if let Some(until) = service.paused_until {
-        println!("  {:<14} paused by the service until {until:.0}: only what is cached can be read", "");
+        say!("  {:<14} paused by the service until {until:.0}: only what is cached can be read", "");
     }
     if let Some(problem) = &service.counts_problem {
-        println!("  {:<14} counts: {}", "", plain(problem));
+        say!("  {:<14} counts: {}", "", plain(problem));
     }
 }
 

@@ -18,12 +18,12 @@ use crate::fetch::Transfer;
 use crate::fetch::retry::Retry;
 use crate::fetch::slots::Slot;
 use crate::object::ByteRange;
+use crate::store::BLOCK;
 use crate::store::claim::Carrier;
 use crate::store::compare::Compare;
 use crate::store::disk::Disk;
 use crate::store::object::Object;
 use crate::store::turn::{TURN, Turn};
-use crate::store::{Access, BLOCK};
 
 /// A body of at most this many bytes is read to its end even if only its length was wanted.
 const KEPT: u64 = 256 * 1024;
@@ -343,8 +343,7 @@ impl Flight {
         let in_time = if self.probe && wanted.is_none() && self.streaming {
             // A length that no header tells is found at the end only.
             let small = transfer.answer.total.is_some_and(|total| total <= KEPT);
-            let first = position < KEPT && object.remote.access == Access::Whole;
-            small || first || object.awaits_end() || object.comes_to(PROBE_PATIENCE, moved).await
+            small || object.awaits_end() || object.comes_to(PROBE_PATIENCE, moved).await
         } else if self.streaming {
             let window = object.shared.memory.capacity() / 2;
             let fits = object.known_length().is_some_and(|length| length <= window);

@@ -210,6 +210,21 @@ fn mount_a_killed_daemon_frees_its_callers() {
     assert!(said.contains("dead") && said.contains("unmount"), "{said}");
 }
 
+/// `dcmsfs status | head -1` ends like other programs.
+#[test]
+fn mount_status_to_a_pipe_that_nobody_reads() {
+    let bench = Bench::demo();
+    let mount = bench.mount();
+    for more in [&[][..], &["--json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut status = bench.command();
+        status.arg("status").args(more).arg(&mount.path).stdout(writer);
+        let output = output_of(status.spawn().unwrap());
+        assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    }
+}
+
 /// 11.2: a new mount takes the place of a dead one, and `unmount` removes one.
 #[test]
 fn mount_a_dead_mount_is_replaced() {

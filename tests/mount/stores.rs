@@ -78,14 +78,50 @@ fn mount_a_store_is_opened_by_one_request() {
     let mount = bench.mount();
     open(&mount);
     assert_eq!(requests(&bench), ["GET .zmetadata 200"], "after a remount");
-    // A version 3 store beside others of version 3.
-    let sibling = mount.path.join("cache-b/climate-dt-2/demo-sharded-v0.zarr");
-    assert!(read(sibling.join("zarr.json")).is_ok());
-    let document = bench.emulator.expect_bytes("climate-dt-2/demo-sharded-v0.zarr/zarr.json").unwrap();
-    bench.emulator.put("climate-dt-2/another-v0.zarr/zarr.json", Some(document));
+}
+
+/// 6.5: which document to ask for first is told by what is published, else by the last store of the collection, else of
+/// the host, over a remount too.
+#[test]
+fn mount_the_next_store_is_like_the_last() {
+    let bench = Bench::demo();
+    let mut mount = bench.mount();
+    let version_3 = r#"{"zarr_format":3,"node_type":"group","attributes":{}}"#;
+    let open = |mount: &Mount, store: &str, expected: &[&str]| {
+        bench.emulator.put(&format!("{store}/zarr.json"), Some(version_3.into()));
+        bench.emulator.journal().reset();
+        assert_same(
+            &read(mount.path.join("cache-b").join(store).join("zarr.json")).unwrap(),
+            version_3.as_bytes(),
+            store,
+        );
+        assert_eq!(requests(&bench), expected, "{store}");
+    };
+    open(&mount, "climate-dt-2/first-v0.zarr", &["GET zarr.json 200"]);
+    open(&mount, "new/first-v0.zarr", &["GET zarr.json 200"]);
+    // A collection that is known to be another kind, and where that has changed.
+    open(&mount, "d1-climate-dt/first-v0.zarr", &["GET .zmetadata 404", "GET zarr.json 200"]);
+    open(&mount, "d1-climate-dt/second-v0.zarr", &["GET zarr.json 200"]);
+    mount.end();
+    mount = bench.mount();
+    open(&mount, "d1-climate-dt/third-v0.zarr", &["GET zarr.json 200"]);
+    open(&mount, "newer/first-v0.zarr", &["GET zarr.json 200"]);
+}
+
+/// 6.5: a store without consolidated metadata does not hide that of the store beside it.
+#[test]
+fn mount_a_consolidated_store_beside_one_that_is_not() {
+    let bench = Bench::demo();
+    bench.emulator.put("tests/plain-v0.zarr/.zgroup", Some(r#"{"zarr_format":2}"#.into()));
+    consolidate(
+        &bench,
+        &json!({ ".zgroup": {"zarr_format": 2}, "x/.zarray": array(&[4], &[2], json!("<i4")) }),
+    );
+    let mount = bench.mount();
+    assert_eq!(names(mount.path.join("cache-b/tests/plain-v0.zarr")).unwrap(), [".zgroup"]);
     bench.emulator.journal().reset();
-    assert!(read(mount.path.join("cache-b/climate-dt-2/another-v0.zarr/zarr.json")).is_ok());
-    assert_eq!(requests(&bench), ["GET zarr.json 200"]);
+    assert_eq!(names(mount.path.join("cache-b").join(STORE)).unwrap(), [".zgroup", ".zmetadata", "x"]);
+    assert_eq!(requests(&bench), ["GET .zmetadata 200"]);
 }
 
 /// 6.6: what is read is fetched once, chunk by chunk; nothing is asked for again, after a remount neither.
@@ -221,6 +257,48 @@ fn mount_a_store_vanishes() {
     until("it is back", || read(at(&mount, "x/0")).is_ok_and(|bytes| bytes == [0; 8]));
     // Nothing of it was ever there for this one.
     assert_eq!(errno(names(mount.path.join("cache-b/tests/never-v0.zarr"))), libc::ENOENT);
+}
+
+/// 6.8: a store that has moved on its host is read at the new place, and the log names it; one that has moved to a host
+/// that nobody configured is an error that names the new address and what to do.
+#[test]
+fn mount_a_store_that_has_moved_says_so() {
+    const PLACE: &str = "tests/moved-v0.zarr";
+    let bench = curious();
+    consolidate(
+        &bench,
+        &json!({ ".zgroup": {"zarr_format": 2}, "x/.zarray": array(&[6], &[2], json!("<i4")) }),
+    );
+    put(&bench, "x/0", [0; 8]);
+    let mount = bench.mount();
+    assert_eq!(read(at(&mount, "x/0")).unwrap(), [0; 8]);
+    let metadata = bench.emulator.expect_bytes(&format!("{STORE}/.zmetadata")).unwrap();
+    bench.emulator.put(&format!("{PLACE}/.zmetadata"), Some(metadata));
+    bench.emulator.put(&format!("{PLACE}/x/1"), Some([1; 8].into()));
+    for (key, code) in [(".zmetadata", 308), ("x/1", 301)] {
+        bench.fault(&format!("/cacheb/{STORE}/{key} -> redirect to=/cacheb/{PLACE}/{key} code={code}"));
+    }
+    let told = format!("{STORE}/ has moved to {}{PLACE}/", bench.emulator.cache_b_url());
+    until("the new place is told", || {
+        let _ = read(at(&mount, "x/0"));
+        mount.log().contains(&told)
+    });
+    assert_eq!(read(at(&mount, "x/1")).unwrap(), [1; 8]);
+    mount.settles();
+    assert_eq!(mount.log().matches(&told).count(), 1);
+
+    bench.emulator.faults().clear();
+    bench.fault("/cacheb/tests/* -> redirect to=foreign code=301");
+    for path in [at(&mount, "x/2"), mount.path.join("cache-b/tests/other-v0.zarr")] {
+        let path = path.to_str().unwrap().to_owned();
+        assert_eq!(errno(read(&path)), libc::EPROTO, "{path}");
+        let errors = fs::read_to_string(mount.path.join(".dcmsfs/errors")).unwrap();
+        let place = path.split_once("cache-b/").unwrap().1;
+        let line = errors.lines().last().unwrap();
+        let told = format!("has moved to {}/cacheb/{place}", bench.emulator.foreign_url());
+        assert!(line.contains(&told) && line.contains("in the configuration"), "{errors}");
+    }
+    assert!(bench.emulator.journal().snapshot().entries.iter().all(|entry| !entry.leak));
 }
 
 /// 6.7: when the host cannot be asked, what was known of a store goes on being true.

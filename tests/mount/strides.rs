@@ -118,14 +118,14 @@ fn mount_guesses_that_find_nothing() {
 fn mount_guesses_leave_slots_for_readers() {
     let bench = Setup { cache_b: "requests = 4".into(), ..Setup::default() }.bench();
     let mount = bench.mount();
-    for time in 5..10 {
-        bench.fault(&format!("GET *{ARRAY}/{time}.1.0 -> delay for=20s"));
+    for guess in ["3.1.0", "3.0.1"] {
+        bench.fault(&format!("GET *{ARRAY}/{guess} -> delay for=20s"));
     }
-    read_all(&mount, &["0.1.0", "1.1.0", "2.1.0", "3.1.0", "4.1.0"]);
+    read_all(&mount, &["0.1.0", "1.1.0", "2.1.0", "0.0.1", "1.0.1", "2.0.1"]);
     until("two guesses", || mount.transfers("cache-b") == 2);
-    read_all(&mount, &["0.0.0", "5.1.1", "8.0.1", "2.0.0"]);
+    read_all(&mount, &["0.0.0", "5.1.1", "8.0.1", "9.1.0"]);
     assert_eq!(mount.transfers("cache-b"), 2);
-    assert_eq!(asked(&bench).len(), 5 + 2 + 4);
+    assert_eq!(asked(&bench).len(), 6 + 2 + 4);
 }
 
 /// 12.8, 15.1: nothing is fetched ahead where a limit is nearly used up, nor with a single slot, nor where it is

@@ -1,13 +1,11 @@
 //! What is known of one Zarr host, shared by all its directories: which stores are open, with their nodes.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use moka::future::Cache;
 use moka::ops::compute::Op;
-use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
@@ -17,13 +15,12 @@ use crate::error::{ErrorKind, Result, fail};
 use crate::fetch::{Allowance, Fetch};
 use crate::namespace::cache_b::absent::Absent;
 use crate::namespace::cache_b::documents::{Document, Documents};
+use crate::namespace::cache_b::likely::Likely;
 use crate::object::ObjectId;
 use crate::store::{Access, Format, Remote};
 
 /// Bytes of stores that are kept open.
 const KEPT: u64 = 64 << 20;
-/// The documents that a store may have at its root, those first that tell of all nodes.
-const ROOTS: [&str; 4] = [".zmetadata", "zarr.json", ".zgroup", ".zarray"];
 
 /// A store whose metadata has been read.
 #[derive(Clone)]
@@ -68,8 +65,7 @@ pub struct Stores {
     pub(super) documents: Documents,
     pub(super) absent: Absent,
     open: Cache<String, OpenStore>,
-    /// The document by which the last store of a collection was opened: the next one is likely to be like it.
-    likely: Mutex<HashMap<String, &'static str>>,
+    likely: Likely,
 }
 
 impl Stores {
@@ -79,12 +75,12 @@ impl Stores {
         Arc::new(Self {
             listed: listed.iter().map(|path| path.trim_matches('/').to_owned()).collect(),
             absent: Absent::new(shelf.clone()),
+            likely: Likely::new(base.clone(), shelf.clone()),
             documents: Documents::new(base, fetch, shelf, holds),
             open: Cache::builder()
                 .max_capacity(KEPT)
                 .weigher(|_: &String, store: &OpenStore| store.weight())
                 .build(),
-            likely: Mutex::default(),
         })
     }
 
@@ -99,7 +95,7 @@ impl Stores {
     /// Waits until all that was learnt is on the shelf, but no longer than `limit`.
     pub async fn settle(&self, limit: Duration) {
         let all = async {
-            for shelving in [self.documents.shelving(), self.absent.shelving()] {
+            for shelving in [self.documents.shelving(), self.absent.shelving(), self.likely.shelving()] {
                 shelving.close();
                 shelving.wait().await;
             }
@@ -153,7 +149,7 @@ impl Stores {
 
     async fn read_root(&self, path: &str) -> Result<OpenStore> {
         let mut refused = None;
-        for name in self.in_likely_order(path) {
+        for name in self.likely.order(path, &self.documents.url(path)).await {
             // Some object stores answer 403 for what is not there (protocol.md 4.1), so one refusal is not the
             // end; if nothing can be read, it was one.
             let Document { bytes, version, until } = match self.documents.get(path, name).await {
@@ -174,7 +170,7 @@ impl Stores {
             for problem in &store.problems {
                 tracing::warn!("{path}: {} is left out: {}", problem.key, problem.reason);
             }
-            self.likely.lock().insert(collection(path).to_owned(), name);
+            self.likely.note(path, name);
             let mark = mark(&bytes, &version);
             return Ok(OpenStore { path: path.into(), store, root: (name, bytes), until, mark });
         }
@@ -184,14 +180,6 @@ impl Stores {
                 fail(ErrorKind::NotFound, format!("there is no store {path} at {}", self.documents.base()))
             }
         }
-    }
-
-    /// The documents at a root, that first which the last store beside it had: a wrong guess costs a request.
-    fn in_likely_order(&self, path: &str) -> [&'static str; 4] {
-        let mut order = ROOTS;
-        let likely = self.likely.lock().get(collection(path)).copied();
-        order.sort_by_key(|name| Some(*name) != likely);
-        order
     }
 
     /// A v2 store without consolidated metadata, as a consolidated one that knows its root only.
@@ -264,11 +252,6 @@ impl Stores {
     pub(super) fn allowance(&self) -> Allowance {
         self.documents.fetch().budget().allowance()
     }
-}
-
-/// What stores lie in.
-fn collection(path: &str) -> &str {
-    path.rsplit_once('/').map_or("", |(collection, _)| collection)
 }
 
 fn mark(document: &Bytes, version: &crate::object::Validator) -> Arc<str> {

@@ -55,6 +55,33 @@ fn two_places_and_scattered_ones_foretell_nothing() {
 }
 
 #[test]
+fn a_walk_that_ends_has_at_most_a_quarter_of_what_it_read_in_vain() {
+    for length in 3..60 {
+        let (_, wasted) = follow(&[100, 8], (0..length).map(|time| vec![time, 3]));
+        assert!(wasted <= (length as usize / 4).max(1), "{length}: {wasted}");
+    }
+}
+
+#[test]
+fn where_a_walk_ended_the_next_one_is_not_foreseen_further() {
+    // A time series of the same period at one point after another.
+    let points = [[3, 16], [9, 2], [14, 7], [22, 11], [31, 25], [5, 30], [18, 0], [1, 9]];
+    for period in [range(10..34), (10..34).rev().collect(), range(10..90)] {
+        let series = |points: &[[u64; 2]]| -> Vec<Place> {
+            points.iter().flat_map(|at| period.iter().map(|time| vec![*time, at[0], at[1]])).collect()
+        };
+        let (used, wasted) = follow(&[100, 40, 40], series(&points));
+        let all = points.len() * period.len();
+        assert!(used * 10 > all * 7, "{used} of {all}");
+        assert!(wasted <= MOST + 1, "{wasted} in vain");
+        // Whoever goes on is foreseen again.
+        let longer = series(&points).into_iter().chain((10..100).map(|time| vec![time, 35, 35]));
+        let (longer, _) = follow(&[100, 40, 40], longer);
+        assert!(longer > used + 60, "{longer} after {used}");
+    }
+}
+
+#[test]
 fn a_scan_of_rows_goes_over_their_ends() {
     // All of the grid: nothing is ever guessed in vain.
     let (used, wasted) = follow(&[10, 12], scan(&[range(0..10), range(0..12)]));
@@ -128,17 +155,18 @@ fn wrong_guesses_stop_the_guessing() {
 #[test]
 fn no_more_than_allowed_is_open_and_what_could_not_be_asked_for_is_guessed_again() {
     let mut strides = Strides::new(&[50]);
-    let asked: Vec<Vec<Place>> = (0..6).map(|at| strides.read(&[at], 3).ask).collect();
-    // At most half of what the walk has read.
-    let expected: [&[Place]; 6] = [&[], &[], &[vec![3]], &[vec![4]], &[vec![5], vec![6]], &[vec![7]]];
-    assert_eq!(asked, expected);
-    strides.retract(&[7]);
-    assert_eq!(strides.read(&[6], 3).ask, [[7], [8], [9]]);
-    assert!(strides.read(&[7], 0).ask.is_empty());
+    let asked: Vec<Vec<Place>> = (0..12).map(|at| strides.read(&[at], 3).ask).collect();
+    // One for four that the walk has read, and one from the third on.
+    let first = (2..8).map(|at| vec![vec![at + 1]]);
+    let then = [vec![vec![9], vec![10]], vec![vec![11]], vec![vec![12]], vec![vec![13]]];
+    assert_eq!(asked, [vec![], vec![]].into_iter().chain(first).chain(then).collect::<Vec<_>>());
+    strides.retract(&[13]);
+    assert_eq!(strides.read(&[12], 3).ask, [[13], [14], [15]]);
+    assert!(strides.read(&[13], 0).ask.is_empty());
     // What was there already is not taken for a guess.
-    strides.was_there(&[8]);
-    assert!(!strides.read(&[8], 3).was_guessed);
-    assert!(strides.read(&[9], 3).was_guessed);
+    strides.was_there(&[14]);
+    assert!(!strides.read(&[14], 3).was_guessed);
+    assert!(strides.read(&[15], 3).was_guessed);
 }
 
 proptest! {

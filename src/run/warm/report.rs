@@ -47,7 +47,7 @@ pub(super) fn planned(service: &Service, rate: &Rate) -> String {
     let (count, missing) = (figures.count, figures.missing());
     let absent = match figures.absent {
         0 => String::new(),
-        absent => format!("; {absent} are known not to be at the service"),
+        absent => format!("; {absent} known not to be at the service"),
     };
     if missing == 0 && figures.absent == 0 {
         return format!("{name}: {count} {noun}, {}: all in the cache", bytes(stored_bytes));
