@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::backend::download::{Download, DownloadMethod};
 use crate::catalog::expression::Expression;
-use crate::catalog::shelf::Shelf;
+use crate::catalog::shelf::{Room, Shelf};
 use crate::credentials::{CredentialSettings, Credentials, IdentitySettings};
 use crate::fetch::Fetch;
 use crate::fetch::budget::Budget;
@@ -156,7 +156,7 @@ async fn the_shelf_outlives_the_archive() {
     let cache = TempDir::new().unwrap();
     let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
     let day = Span::day(date(2024, 9, 24));
-    let shelf = || Shelf::open(cache.path(), 1 << 30);
+    let shelf = || Shelf::open(cache.path(), Room { most: 1 << 30, min_free: 0 });
     let archive = service.archive(shelf());
     let known = scope(&archive).products(day).await.unwrap();
     archive.settle(10 * SECOND).await;
