@@ -9,6 +9,7 @@ use url::Url;
 
 use super::super::identifier::spellings;
 use super::super::limits::{COLLECTIONS, DOCUMENT_BYTES, PAGES};
+use super::announced::Announced;
 use super::collection::{Collection, CollectionList, Endpoints, Landing};
 use super::item::Item;
 use super::next::{self, PageRequest, next_request};
@@ -32,15 +33,21 @@ const PAGE_BYTES: usize = 12 << 20;
 pub struct Client {
     root: Url,
     fetch: Fetch,
-    endpoints: OnceCell<Endpoints>,
+    service: OnceCell<Service>,
     learnt: Mutex<Learnt>,
+}
+
+/// What the service says of itself.
+struct Service {
+    endpoints: Endpoints,
+    announced: Announced,
 }
 
 /// What the service has shown of itself.
 #[derive(Clone)]
 struct Learnt {
-    /// The ways of searching, the one that worked first.
-    ways: Vec<Way>,
+    /// The ways of searching that were refused while another worked.
+    refused: Vec<Way>,
     /// The page size that it takes.
     page: Option<u32>,
 }
@@ -48,8 +55,8 @@ struct Learnt {
 impl Client {
     /// The API at `root`; asks nothing yet.
     pub fn new(root: Url, fetch: Fetch) -> Self {
-        let learnt = Learnt { ways: Way::ALL.to_vec(), page: Some(PAGE) };
-        Self { root, fetch, endpoints: OnceCell::new(), learnt: Mutex::new(learnt) }
+        let learnt = Learnt { refused: Vec::new(), page: Some(PAGE) };
+        Self { root, fetch, service: OnceCell::new(), learnt: Mutex::new(learnt) }
     }
 
     /// Asks for the root of the API.
@@ -57,7 +64,7 @@ impl Client {
     /// # Errors
     /// What the service met; `Protocol` when it is no STAC API.
     pub async fn check(&self) -> Result<()> {
-        self.endpoints().await.map(|_| ())
+        self.service().await.map(|_| ())
     }
 
     /// All collections, over as many pages as the service makes of them.
@@ -65,7 +72,7 @@ impl Client {
     /// # Errors
     /// What the service met, naming the address that was asked.
     pub async fn collections(&self) -> Result<Vec<Collection>> {
-        let endpoints = self.endpoints().await?;
+        let endpoints = &self.service().await?.endpoints;
         let mut request = PageRequest::get(endpoints.collections.clone());
         let mut collections: Vec<Collection> = Vec::new();
         for _ in 0..PAGES {
@@ -91,17 +98,17 @@ impl Client {
     /// # Errors
     /// What the service met.
     pub async fn search(&self, query: &Query, sink: &mut (dyn FnMut(Item) + Send)) -> Result<WalkEnd> {
-        let learnt = self.learnt.lock().clone();
-        let asked = Query { limit: learnt.page, ..query.clone() };
+        let page = self.learnt.lock().page;
+        let asked = Query { limit: page, ..query.clone() };
         let mut untouched = true;
         let mut counting = |item: Item| {
             untouched = false;
             sink(item);
         };
-        let outcome = self.walk(&asked, &learnt.ways, &mut counting).await;
+        let outcome = self.walk(&asked, &mut counting).await;
         match outcome {
-            Err(error) if error.kind() == ErrorKind::Protocol && learnt.page.is_some() && untouched => {
-                let end = self.walk(query, &learnt.ways, sink).await?;
+            Err(error) if error.kind() == ErrorKind::Protocol && page.is_some() && untouched => {
+                let end = self.walk(query, sink).await?;
                 self.learnt.lock().page = None;
                 Ok(end)
             }
@@ -123,19 +130,22 @@ impl Client {
         }
     }
 
-    async fn walk(
-        &self,
-        query: &Query,
-        ways: &[Way],
-        sink: &mut (dyn FnMut(Item) + Send),
-    ) -> Result<WalkEnd> {
-        let endpoints = self.endpoints().await?;
+    async fn walk(&self, query: &Query, sink: &mut (dyn FnMut(Item) + Send)) -> Result<WalkEnd> {
+        let Service { endpoints, announced } = self.service().await?;
+        let ways = announced.ways_but(&self.learnt.lock().refused);
         let fetch = |request: PageRequest| -> futures_util::future::BoxFuture<'_, Result<Bytes>> {
             Box::pin(async move { Ok(self.document(request).await?.bytes) })
         };
-        let end = walk(endpoints, query, ways, &fetch, sink).await?;
+        let end = walk(endpoints, query, &ways, &fetch, sink).await?;
+        let before = ways.iter().take_while(|way| **way != end.way);
+        let refused = before.filter(|way| way.request(endpoints, query).is_some());
         let mut learnt = self.learnt.lock();
-        learnt.ways.sort_by_key(|way| *way != end.way);
+        learnt.refused.retain(|way| *way != end.way);
+        for way in refused {
+            if !learnt.refused.contains(way) {
+                learnt.refused.push(*way);
+            }
+        }
         Ok(end)
     }
 
@@ -146,12 +156,12 @@ impl Client {
     pub async fn item(&self, collection: &str, id: &str) -> Result<Option<Item>> {
         let query = Query { collections: vec![collection.into()], ids: spellings(id), ..Query::default() };
         let mut found = None;
-        let searched = self.walk(&query, &self.ways(), &mut |item| found = Some(item)).await;
+        let searched = self.walk(&query, &mut |item| found = Some(item)).await;
         if let (Some(item), _) = (found, &searched) {
             return Ok(Some(item.detach()));
         }
         // Some services do not search by id, but all have the item's own address (STAC API 1.0.0 features).
-        let endpoints = self.endpoints().await?;
+        let endpoints = &self.service().await?.endpoints;
         for spelling in spellings(id) {
             let address = endpoints.item(collection, &spelling);
             match self.document(PageRequest::get(address.clone())).await {
@@ -163,12 +173,8 @@ impl Client {
         searched.map(|_| None)
     }
 
-    fn ways(&self) -> Vec<Way> {
-        self.learnt.lock().ways.clone()
-    }
-
-    /// The service's addresses, from its landing page; asked for once.
-    async fn endpoints(&self) -> Result<&Endpoints> {
+    /// What the service says of itself on its landing page; asked for once.
+    async fn service(&self) -> Result<&Service> {
         let ask = || async {
             let document = self.document(PageRequest::get(self.root.clone())).await.map_err(|error| {
                 // A service without a root is a wrong address, not one without products.
@@ -179,9 +185,11 @@ impl Client {
                     _ => error.context(&self.root),
                 }
             })?;
-            Endpoints::from_landing(&self.root, &Landing::parse(&document.bytes)?)
+            let landing = Landing::parse(&document.bytes)?;
+            let endpoints = Endpoints::from_landing(&self.root, &landing)?;
+            Ok(Service { endpoints, announced: Announced::on(&landing) })
         };
-        self.endpoints.get_or_try_init(ask).await
+        self.service.get_or_try_init(ask).await
     }
 
     async fn document(&self, request: PageRequest) -> Result<Document> {

@@ -38,11 +38,12 @@ pub enum Way {
 }
 
 impl Way {
-    /// All, the likeliest first.
+    /// All, the likeliest first where nothing is announced.
     pub const ALL: [Self; 5] =
         [Self::Get, Self::GetUnfiltered, Self::Post, Self::PostUnfiltered, Self::Items];
 
-    fn request(self, endpoints: &Endpoints, query: &Query) -> Option<PageRequest> {
+    /// The first request of `query`; `None` where it cannot be put so.
+    pub(super) fn request(self, endpoints: &Endpoints, query: &Query) -> Option<PageRequest> {
         match self {
             Self::Get => Some(query.get(endpoints)),
             Self::GetUnfiltered => query.without_filter().map(|query| query.get(endpoints)),

@@ -53,6 +53,11 @@ impl Service {
         Self { server: Server::start(script).await, silent, empty }
     }
 
+    /// A service that answers as `script` says.
+    async fn answering(script: impl Fn(&Heard) -> Reply + Send + Sync + 'static) -> Self {
+        Self { server: Server::start(script).await, silent: Arc::default(), empty: Arc::default() }
+    }
+
     fn archive(&self, shelf: Shelf) -> Arc<Archive> {
         let root = self.server.url("/");
         let keyring = Keyring::new();
@@ -166,4 +171,48 @@ async fn the_shelf_outlives_the_archive() {
     assert!(recalled.age.is_fresh() && recalled.age.settled);
     assert_eq!(archive.item(&"c".into(), "a").await.unwrap().id(), "a");
     assert_eq!(service.searches(), 1);
+}
+
+/// A service that does not announce `filter` is not asked for it, so nothing is refused; what comes is checked here.
+#[tokio::test]
+async fn an_unannounced_filter_costs_no_request() {
+    let (day, clear) = (Span::day(date(2024, 9, 24)), Expression::parse("cloud>10,cloud<20").unwrap());
+    let item = |cover: u32| {
+        format!(
+            r#"{{"id":"{cover}","collection":"c","properties":{{"datetime":"2024-09-24T10:00:00Z","eo:cloud_cover":{cover}}}}}"#
+        )
+    };
+    let page = format!(r#"{{"features":[{},{},{}]}}"#, item(5), item(15), item(25));
+    for (classes, requests, filter) in [
+        (r#""https://api.stacspec.org/v1.0.0/item-search""#, 1, None),
+        (
+            r#""https://api.stacspec.org/v1.0.0/item-search","https://api.stacspec.org/v1.0.0/item-search#filter""#,
+            3,
+            Some("10%20AND%20"),
+        ),
+        ("", 2, Some("filter=eo:cloud_cover%3E10")),
+    ] {
+        let (landing, page) = (format!(r#"{{"conformsTo":[{classes}]}}"#), page.clone());
+        let service = Service::answering(move |heard| match heard.target.as_str() {
+            target if !target.starts_with("/search") => Reply::new(200, "", landing.clone()),
+            // Also by POST, whose body is not in the address.
+            target if target.contains("filter=") || !target.contains('?') => Reply::new(400, "", "{}"),
+            _ => Reply::new(200, "", page.clone()),
+        });
+        let service = service.await;
+        let archive = service.archive(Shelf::default());
+        for _ in 0..2 {
+            let scope = Scope::new(Arc::clone(&archive), "c".into(), &clear);
+            let found = archive.search(&scope, day, None).await.unwrap().0;
+            assert_eq!(found.records.iter().map(|record| &*record.id).collect::<Vec<_>>(), ["15"]);
+        }
+        // The second time, what was refused is not tried again.
+        assert_eq!(service.searches(), requests + 1, "{classes}");
+        let asked = service
+            .server
+            .heard()
+            .into_iter()
+            .any(|heard| filter.is_some_and(|text| heard.target.contains(text)));
+        assert_eq!(asked, filter.is_some(), "{classes}");
+    }
 }
