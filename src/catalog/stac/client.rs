@@ -138,14 +138,15 @@ impl Client {
         };
         let end = walk(endpoints, query, &ways, &fetch, sink).await?;
         let before = ways.iter().take_while(|way| **way != end.way);
-        let refused = before.filter(|way| way.request(endpoints, query).is_some());
         let mut learnt = self.learnt.lock();
         learnt.refused.retain(|way| *way != end.way);
-        for way in refused {
-            if !learnt.refused.contains(way) {
-                learnt.refused.push(*way);
-            }
+        for way in before.filter(|way| way.request(endpoints, query).is_some()) {
+            // Without a filter it is the same request.
+            let same = if query.clouds.is_empty() { way.unfiltered() } else { *way };
+            learnt.refused.extend([*way, same]);
         }
+        learnt.refused.sort_unstable();
+        learnt.refused.dedup();
         Ok(end)
     }
 

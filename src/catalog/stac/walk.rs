@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result, fail};
 pub type Fetch<'f> = dyn Fn(PageRequest) -> BoxFuture<'f, Result<Bytes>> + Send + Sync + 'f;
 
 /// The ways of asking a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Way {
     /// `GET /search`: what the only known client does (protocol.md 3.2).
     Get,
@@ -41,6 +41,15 @@ impl Way {
     /// All, the likeliest first where nothing is announced.
     pub const ALL: [Self; 5] =
         [Self::Get, Self::GetUnfiltered, Self::Post, Self::PostUnfiltered, Self::Items];
+
+    /// The same way without a filter.
+    pub(super) fn unfiltered(self) -> Self {
+        match self {
+            Self::Get => Self::GetUnfiltered,
+            Self::Post => Self::PostUnfiltered,
+            other => other,
+        }
+    }
 
     /// The first request of `query`; `None` where it cannot be put so.
     pub(super) fn request(self, endpoints: &Endpoints, query: &Query) -> Option<PageRequest> {
