@@ -15,6 +15,7 @@ use crate::credentials::{CredentialSettings, Credentials, IdentitySettings};
 use crate::fetch::Fetch;
 use crate::fetch::budget::Budget;
 use crate::fetch::slots::UserSlots;
+use crate::namespace::Directory;
 use crate::namespace::cache_a::archive::Options;
 use crate::store::Store;
 use crate::transport::loopback::{Heard, Reply, Server};
@@ -215,4 +216,51 @@ async fn an_unannounced_filter_costs_no_request() {
             .any(|heard| filter.is_some_and(|text| heard.target.contains(text)));
         assert_eq!(asked, filter.is_some(), "{classes}");
     }
+}
+
+/// A map of a tile is made of the years that its months are listed from, and of no more products than it should hold.
+#[tokio::test]
+async fn a_map_of_a_tile_is_bounded() {
+    let (asked, many) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (searched, crowded) = (Arc::clone(&asked), Arc::clone(&many));
+    let service = Service::answering(move |heard| {
+        let item = |year: i32, number: u32| {
+            format!(
+                r#"{{"id":"{year}-{number}","bbox":[11.5,41.5,12.5,42.4],"collection":"c","properties":{{"datetime":"{year}-09-24T10:00:00Z","platform":"sentinel-2a","s2:mgrs_tile":"32TQM"}}}}"#
+            )
+        };
+        let target = heard.target.as_str();
+        if target.starts_with("/collections") {
+            return Reply::new(
+                200,
+                "",
+                r#"{"collections":[{"id":"c","extent":{"temporal":{"interval":[["2022-01-01T00:00:00Z","2024-12-31T00:00:00Z"]]}}},{"id":"open"}]}"#,
+            );
+        }
+        if !target.starts_with("/search") {
+            return Reply::new(200, "", "{}");
+        }
+        searched.store(true, Ordering::Relaxed);
+        let year = (2022..=2024).find(|year| target.contains(&format!("datetime={year}"))).unwrap();
+        let count = if crowded.load(Ordering::Relaxed) { 5001 } else { 2 };
+        let items: Vec<String> = (0..count).map(|number| item(year, number)).collect();
+        Reply::new(200, "", format!(r#"{{"features":[{}]}}"#, items.join(",")))
+    });
+    let service = service.await;
+    let lookup = async |archive: Arc<Archive>, collection: &str, search: &str| {
+        let scope = Scope::new(archive, collection.into(), &Expression::parse(search).unwrap());
+        super::super::dates::Dates::years(scope, Vec::new()).lookup("items.geojson").await
+    };
+    assert!(lookup(service.archive(Shelf::default()), "c", "tile=32TQM").await.is_ok());
+    assert_eq!(service.searches(), 3, "one for each year of the collection");
+    many.store(true, Ordering::Relaxed);
+    let error = lookup(service.archive(Shelf::default()), "c", "tile=32TQM").await.err().unwrap();
+    assert_eq!((error.kind(), service.searches()), (ErrorKind::TooLarge, 4), "the last year is enough");
+    assert!(error.message().contains("date=2024"), "{}", error.message());
+    asked.store(false, Ordering::Relaxed);
+    for (collection, search) in [("c", "bbox=6:45:8:47"), ("open", "tile=32TQM")] {
+        let error = lookup(service.archive(Shelf::default()), collection, search).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{search}");
+    }
+    assert!(!asked.load(Ordering::Relaxed), "nothing is searched that has no bound");
 }
