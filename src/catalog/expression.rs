@@ -122,6 +122,8 @@ impl Expression {
             interval: (Some(from), Some(to)),
             ids: self.ids.iter().flat_map(|id| super::identifier::spellings(id)).collect(),
             clouds: self.clouds.clone(),
+            // What is looked up in properties needs all of them.
+            records_only: self.grain() == Grain::Day && self.attributes.is_empty(),
             ..Query::default()
         })
     }

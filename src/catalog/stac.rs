@@ -14,6 +14,7 @@ pub mod link;
 pub mod next;
 pub mod outline;
 pub mod page;
+mod parts;
 pub mod path;
 pub mod query;
 mod raster;

@@ -1,5 +1,7 @@
 //! Questions to a STAC API, each a document or a walk over pages, through the service's door.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use super::announced::Announced;
 use super::collection::{Collection, CollectionList, Endpoints, Landing};
 use super::item::Item;
 use super::next::{self, PageRequest, next_request};
+use super::parts::Parts;
 use super::query::Query;
 use super::walk::{WalkEnd, Way, walk};
 use crate::error::{ErrorKind, Result};
@@ -26,6 +29,8 @@ const FIRST_BYTE: Duration = Duration::from_secs(30);
 const PAGE: u32 = 250;
 /// The largest page of the catalogue whose documentation Cache-A's repeats (protocol.md 3.2).
 const LARGEST_PAGE: usize = 1000;
+/// Bytes of a listing of whole items from which on it is worth to ask for parts of them the next time.
+const MUCH: usize = 1 << 20;
 /// What a page should have: items differ from 3 to 100 KiB, and two pages are in memory at a time.
 const PAGE_BYTES: usize = 12 << 20;
 
@@ -35,6 +40,8 @@ pub struct Client {
     fetch: Fetch,
     service: OnceCell<Service>,
     learnt: Mutex<Learnt>,
+    /// What is asked for of the items of each collection; `None`: the service does not leave what it should.
+    parts: Mutex<HashMap<String, Option<Arc<Parts>>>>,
 }
 
 /// What the service says of itself.
@@ -56,7 +63,7 @@ impl Client {
     /// The API at `root`; asks nothing yet.
     pub fn new(root: Url, fetch: Fetch) -> Self {
         let learnt = Learnt { refused: Vec::new(), page: Some(PAGE) };
-        Self { root, fetch, service: OnceCell::new(), learnt: Mutex::new(learnt) }
+        Self { root, fetch, service: OnceCell::new(), learnt: Mutex::new(learnt), parts: Mutex::default() }
     }
 
     /// Asks for the root of the API.
@@ -93,11 +100,75 @@ impl Client {
         Ok(collections)
     }
 
-    /// Gives every item that matches `query` to `sink`, once.
+    /// Gives every item that matches `query` to `sink`, once. Where only records are wanted, the items may be parts
+    /// ([`WalkEnd::whole`]) from a service that announces that, and some may come twice.
     ///
     /// # Errors
     /// What the service met.
     pub async fn search(&self, query: &Query, sink: &mut (dyn FnMut(Item) + Send)) -> Result<WalkEnd> {
+        let [collection] = query.collections.as_slice() else { return self.search_whole(query, sink).await };
+        if !query.records_only || !self.service().await?.announced.fields {
+            return self.search_whole(query, sink).await;
+        }
+        let known = self.parts.lock().get(collection).cloned();
+        if let Some(Some(parts)) = &known {
+            if let Some(end) = self.search_parts(query, parts, sink).await? {
+                return Ok(end);
+            }
+            self.parts.lock().insert(collection.clone(), None);
+        }
+        let mut sample = None;
+        let mut sampling = |item: Item| {
+            if known.is_none() && sample.is_none() {
+                sample = Some(item.clone().detach());
+            }
+            sink(item);
+        };
+        let end = self.search_whole(query, &mut sampling).await?;
+        if let Some(sample) = sample.filter(|_| end.bytes >= MUCH) {
+            let parts = self.tried(collection, &sample).await;
+            self.parts.lock().insert(collection.clone(), parts);
+        }
+        Ok(end)
+    }
+
+    /// Parts of all items; `None` where the service refuses or leaves out too much. What was given to `sink` is right.
+    async fn search_parts(
+        &self,
+        query: &Query,
+        parts: &Parts,
+        sink: &mut (dyn FnMut(Item) + Send),
+    ) -> Result<Option<WalkEnd>> {
+        let limit = self.learnt.lock().page.and(u32::try_from(LARGEST_PAGE).ok());
+        let asked = Query { limit, fields: Some(Arc::clone(&parts.fields)), ..query.clone() };
+        let mut complete = true;
+        let mut take = |item: Item| match parts.are_in(&item) {
+            true => sink(item),
+            false => complete = false,
+        };
+        match self.walk(&asked, &mut take).await {
+            // An item without its time or box does not match.
+            Ok(end) if complete && end.unasked + end.skipped == 0 => {
+                Ok(Some(WalkEnd { whole: false, ..end }))
+            }
+            Ok(_) => Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Protocol) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What to ask for of items like this one, if the service leaves the right parts of it.
+    async fn tried(&self, collection: &str, sample: &Item) -> Option<Arc<Parts>> {
+        let parts = Parts::of(sample)?;
+        let (collections, ids) = (vec![collection.to_owned()], vec![sample.id().to_owned()]);
+        let query = Query { collections, ids, fields: Some(Arc::clone(&parts.fields)), ..Query::default() };
+        let mut part = None;
+        self.walk(&query, &mut |item| part = Some(item)).await.ok()?;
+        part.is_some_and(|part| parts.hold(&part, sample)).then(|| Arc::new(parts))
+    }
+
+    /// As [`Self::search`], always whole items, each once.
+    async fn search_whole(&self, query: &Query, sink: &mut (dyn FnMut(Item) + Send)) -> Result<WalkEnd> {
         let page = self.learnt.lock().page;
         let asked = Query { limit: page, ..query.clone() };
         let mut untouched = true;
@@ -137,6 +208,10 @@ impl Client {
             Box::pin(async move { Ok(self.document(request).await?.bytes) })
         };
         let end = walk(endpoints, query, &ways, &fetch, sink).await?;
+        if query.fields.is_some() {
+            // It may be these that were refused.
+            return Ok(end);
+        }
         let before = ways.iter().take_while(|way| **way != end.way);
         let mut learnt = self.learnt.lock();
         learnt.refused.retain(|way| *way != end.way);

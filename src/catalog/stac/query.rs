@@ -5,6 +5,7 @@
 //! never for less.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -90,6 +91,10 @@ pub struct Query {
     pub limit: Option<u32>,
     /// Pages to read; `None`: all.
     pub pages: Option<usize>,
+    /// Only the records of the items are wanted, of which there may be many.
+    pub records_only: bool,
+    /// The parts of the items to send; `None`: all.
+    pub fields: Option<Arc<[String]>>,
 }
 
 impl Query {
@@ -115,6 +120,9 @@ impl Query {
         let filter: Vec<String> = self.clouds_for(endpoints).iter().map(comparison).collect();
         if !filter.is_empty() {
             parameters.push(("filter", utf8_percent_encode(&filter.join(" AND "), VALUE).to_string()));
+        }
+        if let Some(fields) = &self.fields {
+            parameters.push(("fields", list(fields)));
         }
         PageRequest::get(with_query(&endpoints.search_get, &parameters))
     }
@@ -149,13 +157,20 @@ impl Query {
                 if let [only] = &*filter { only.clone() } else { json!({"op": "and", "args": filter}) },
             );
         }
+        if let Some(fields) = &self.fields {
+            put("fields", json!({"include": **fields}));
+        }
         let body = Bytes::from(Value::Object(body).to_string());
         PageRequest { method: Method::Post, url: endpoints.search_post.clone(), body: Some(body) }
     }
 
-    /// The items of the one collection that is searched (OGC API Features): knows box, time and limit only.
+    /// The items of the one collection that is searched (OGC API Features): knows box, time and limit only, and
+    /// sends whole items.
     pub fn items(&self, endpoints: &Endpoints) -> Option<PageRequest> {
         let [collection] = self.collections.as_slice() else { return None };
+        if self.fields.is_some() {
+            return None;
+        }
         let parameters: Vec<_> = self.common_parameters().collect();
         Some(PageRequest::get(with_query(&endpoints.items(collection), &parameters)))
     }
@@ -276,7 +291,7 @@ mod tests {
             ids: vec!["x+y/ä".into()],
             clouds: vec![(Comparison::LessOrEqual, 20.5)],
             limit: Some(100),
-            pages: None,
+            ..Query::default()
         }
     }
 

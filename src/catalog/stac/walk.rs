@@ -72,6 +72,8 @@ pub struct WalkEnd {
     pub pages: usize,
     /// Bytes of these pages.
     pub bytes: usize,
+    /// Whether the items were whole.
+    pub whole: bool,
     /// Items handed over: different ones that match the search.
     pub items: usize,
     /// Items that came but did not match: more than a few mean that the service ignores a parameter.
@@ -255,6 +257,7 @@ impl WalkEnd {
             way,
             pages: 0,
             bytes: 0,
+            whole: true,
             items: 0,
             unasked: 0,
             skipped: 0,

@@ -264,3 +264,73 @@ async fn a_map_of_a_tile_is_bounded() {
     }
     assert!(!asked.load(Ordering::Relaxed), "nothing is searched that has no bound");
 }
+
+/// An item of 4 KiB, as a service sends it that is asked for `fields` and understands them or not.
+fn heavy(number: u32, target: &str, quirk: &str) -> String {
+    let asset = |key: &str| {
+        format!(
+            r#""{key}":{{"href":"https://c.example/P{number}.SAFE/{key}.jp2","more":"{}"}}"#,
+            "x".repeat(1000)
+        )
+    };
+    let properties = format!(r#""datetime":"2024-09-24T10:00:00Z","eo:cloud_cover":{}"#, number % 100);
+    let part = target.contains("fields=") && quirk != "ignores";
+    let keys = if part { vec!["a"] } else { vec!["a", "b", "c", "d"] };
+    let mut assets: Vec<String> = keys.into_iter().map(asset).collect();
+    if part && (quirk == "no assets" || quirk == "some without" && number == 7) {
+        assets.clear();
+    }
+    let properties = if part && quirk == "no properties" { "" } else { &properties };
+    let assets = assets.join(",");
+    format!(
+        r#"{{"id":"P{number}","collection":"c","bbox":[1,2,3,4],"properties":{{{properties}}},"assets":{{{assets}}}}}"#
+    )
+}
+
+/// The second day is asked for in parts where the service announces that it can leave something out and does so
+/// rightly; however it misuses that, the listing is the same.
+#[tokio::test]
+async fn parts_of_items_make_the_same_listing() {
+    let announced = r#"{"conformsTo":["https://api.stacspec.org/v1.0.0/item-search","https://api.stacspec.org/v1.0.0/item-search#fields"]}"#;
+    for (landing, quirk, by_fields, largest) in [
+        (announced, "", 3, 600_000),
+        ("{}", "", 0, 2_000_000),
+        (announced, "ignores", 1, 2_000_000),
+        (announced, "no assets", 1, 2_000_000),
+        (announced, "no properties", 1, 2_000_000),
+        (announced, "refuses", 1, 2_000_000),
+        (announced, "some without", 2, 2_000_000),
+    ] {
+        let service = Service::answering(move |heard| {
+            let target = heard.target.as_str();
+            if !target.starts_with("/search") {
+                return Reply::new(200, "", landing);
+            }
+            if quirk == "refuses" && target.contains("fields=") {
+                return Reply::new(400, "", "{}");
+            }
+            let numbers = if target.contains("ids=") { 1..2 } else { 1..401 };
+            let items: Vec<String> = numbers.map(|number| heavy(number, target, quirk)).collect();
+            Reply::new(200, "", format!(r#"{{"features":[{}]}}"#, items.join(",")))
+        });
+        let service = service.await;
+        let archive = service.archive(Shelf::default());
+        let (scope, day) = (scope(&archive), Span::day(date(2024, 9, 24)));
+        let (first, whole) = archive.search(&scope, day, None).await.unwrap();
+        let (again, all) = archive.search(&scope, day, None).await.unwrap();
+        assert!(whole && all && first.records.len() == 400, "{quirk}");
+        assert_eq!(first.records, again.records, "{quirk}");
+        archive.search(&scope, day, None).await.unwrap();
+        let heard = service.server.heard();
+        let asked = heard.iter().filter(|heard| heard.target.contains("fields=")).count();
+        // One by identifier, to see whether it is right; then each listing.
+        let more = usize::from(quirk == "refuses") * 4;
+        assert!((by_fields..=by_fields + more).contains(&asked), "{quirk}: {asked}");
+        let last = heard.iter().rfind(|heard| heard.target.starts_with("/search")).unwrap();
+        let text: String = (1..401).map(|number| heavy(number, &last.target, quirk)).collect();
+        assert!(text.len() < largest, "{quirk}: {}", text.len());
+        // What is listed in parts is not taken for the item.
+        let item = archive.item(&"c".into(), "P1").await.unwrap();
+        assert_eq!(item.assets.len(), 4, "{quirk}");
+    }
+}
