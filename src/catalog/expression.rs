@@ -111,8 +111,7 @@ impl Expression {
         }
     }
 
-    /// What to ask for of `collection` within a window of time; `None` if nothing can match. One condition on
-    /// cloud cover is sent: that services understand two is not known.
+    /// What to ask for of `collection` within a window of time; `None` if nothing can match.
     pub fn query(&self, collection: &str, window: (Timestamp, Timestamp)) -> Option<Query> {
         let from = self.from.map_or(window.0, |from| from.max(window.0));
         let to = self.to.map_or(window.1, |to| to.min(window.1));
@@ -122,7 +121,9 @@ impl Expression {
             bbox: self.narrowest(),
             interval: (Some(from), Some(to)),
             ids: self.ids.iter().flat_map(|id| super::identifier::spellings(id)).collect(),
-            cloud_cover: self.clouds.first().copied(),
+            clouds: self.clouds.clone(),
+            // What is looked up in properties needs all of them.
+            records_only: self.grain() == Grain::Day && self.attributes.is_empty(),
             ..Query::default()
         })
     }

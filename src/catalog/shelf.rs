@@ -46,15 +46,23 @@ pub struct Kept {
     pub fetched: Timestamp,
 }
 
+/// How much of a disk answers may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes of all answers, at most.
+    pub most: u64,
+    /// Bytes that the disk is to have free: with less, nothing is put there.
+    pub min_free: u64,
+}
+
 /// Answers on disk. Clones share them.
 #[derive(Clone, Default)]
 pub struct Shelf(Option<Arc<Mutex<Option<Database>>>>);
 
 impl Shelf {
-    /// The shelf in the cache directory `cache`, of at most `most` bytes. Does not fail: what cannot be opened is left
-    /// out, and the log says why.
-    pub fn open(cache: &Path, most: u64) -> Self {
-        let database = Database::open(&cache.join(DIRECTORY), most);
+    /// The shelf in the cache directory `cache`. Does not fail: what cannot be opened is left out, and the log says why.
+    pub fn open(cache: &Path, room: Room) -> Self {
+        let database = Database::open(&cache.join(DIRECTORY), room);
         if let Err(error) = &database {
             tracing::warn!("listings are not kept on disk: {error}");
         }
@@ -66,7 +74,7 @@ impl Shelf {
         self.with(move |database| database.get(key)).await.flatten()
     }
 
-    /// Puts an answer there, in place of an older one.
+    /// Puts an answer there, in place of an older one; without room, the older one goes all the same.
     pub async fn put(&self, key: Key, bytes: Vec<u8>, fetched: Timestamp) {
         self.with(move |database| database.put(key, &bytes, fetched)).await;
     }

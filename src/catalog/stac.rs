@@ -4,16 +4,17 @@
 //! Unknown members are skipped without a tree in memory; what is served to users again (`<product>.stac.json`,
 //! attributes) is the server's own text.
 
+pub mod announced;
 pub mod asset;
 pub mod client;
 pub mod collection;
 pub mod footprint;
 pub mod item;
-
 pub mod link;
 pub mod next;
 pub mod outline;
 pub mod page;
+mod parts;
 pub mod path;
 pub mod query;
 mod raster;

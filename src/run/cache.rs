@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::catalog::shelf::Shelf;
+use crate::catalog::shelf::{Room, Shelf};
 use crate::cli::{CacheAction, CacheArgs, CacheClearArgs, CacheLsArgs, CacheVerifyArgs, ConfigurationArgs};
 use crate::error::{Error, ErrorKind, Result, fail};
 use crate::run::places;
@@ -146,7 +146,8 @@ fn clear(args: &CacheClearArgs) -> Result<()> {
     let cleared = place.inspector.map(|inspector| inspector.clear(args.text.as_deref())).unwrap_or_default();
     if args.text.is_none() {
         // Listings go with the files that they list.
-        super::runtime(1)?.block_on(Shelf::open(&place.disk.dir, u64::MAX).clear());
+        super::runtime(1)?
+            .block_on(Shelf::open(&place.disk.dir, Room { most: u64::MAX, min_free: 0 }).clear());
     }
     print(&format!("{} objects removed, {} freed\n", cleared.objects, bytes(cleared.bytes)))
 }

@@ -12,7 +12,7 @@ use crate::backend::download::{Download, DownloadMethod};
 use crate::backend::s3::S3;
 use crate::backend::zarr_http::ZarrHttp;
 use crate::catalog::expression::Expression;
-use crate::catalog::shelf::Shelf;
+use crate::catalog::shelf::{Room, Shelf};
 use crate::credentials::{
     Account, Client, CredentialSettings, Credentials, IdentitySettings, Kind, RootCredential,
 };
@@ -34,7 +34,7 @@ use crate::run::status_report::{Report, Root};
 use crate::settings::quantity::{parse_duration, parse_size};
 use crate::settings::{Access, CACHE_A, Credential, Method, Settings, address, expand};
 use crate::store::Store;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, DiskSettings};
 use crate::transport::{Keyring, Origin, Policy, Scope, Transport};
 
 /// How long the headers of an answer may take (contract.md 4.3).
@@ -105,9 +105,10 @@ pub(super) fn build(settings: &Settings, point: &Path, account: Option<Account>)
     let memory = parse_size("cache.memory", &settings.cache.memory)?;
     let disk = Some(cache::settings(settings)?).filter(|disk| disk.size > 0);
     // Beside the cache of files, and with a share of its size: some 500 bytes for each product that was ever listed.
-    let disk_settings = disk.as_ref().map(|disk| (disk.dir.clone(), (disk.size / 10).min(SHELF)));
+    let room = |disk: &DiskSettings| Room { most: (disk.size / 10).min(SHELF), min_free: disk.min_free };
+    let disk_settings = disk.as_ref().map(|disk| (disk.dir.clone(), room(disk)));
     let disk = disk.map(Disk::open).transpose()?;
-    let shelf = disk_settings.map_or_else(Shelf::default, |(dir, most)| Shelf::open(&dir, most));
+    let shelf = disk_settings.map_or_else(Shelf::default, |(dir, room)| Shelf::open(&dir, room));
     let store = Store::new(memory, disk, tokio::runtime::Handle::current());
     let doors = Doors::new(credentials.clone(), keyring.clone());
 

@@ -3,11 +3,21 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::stat::{Mode, fchmod, futimens};
 use nix::sys::time::TimeSpec;
 use nix::sys::uio::pwritev;
+
+/// Bytes that the file system of `path` has left for this user.
+///
+/// # Errors
+/// As statvfs(3).
+pub fn free(path: &Path) -> io::Result<u64> {
+    let about = nix::sys::statvfs::statvfs(path)?;
+    Ok(about.blocks_available().saturating_mul(about.fragment_size()))
+}
 
 /// Whether a read may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
     make_items.py DATA_DIRECTORY ASSET_URL
 
-Two collections, 250 items, and four of one product each, in the forms that its providers use. Everything is computed from the item's number, so two runs give the same bytes.
+Two collections, 250 items; four of one product each, in the forms that its providers use; and one of 1,200 products
+on one day, which is several pages. Everything is computed from the item's number, so two runs give the same bytes.
 `file:size` is there for every second item only; one in ten has none of the usual tile properties. What a
 client must find is written to `expected.json`: for every item its files with length and SHA-256; and to `shapes.json`:
 for the products of providers the place by date and the files in it.
@@ -46,6 +47,20 @@ def atmosphere(number):
     name = f"ATM_NO2_{time:%Y%m%dT%H%M%S}_{number:04d}{odd}"
     files = {"data": (f"{name}.nc", 30_000 + 1_009 * number)}
     return name, time, {"platform": "independent-2"}, (number * 4.1 % 340 - 170, number * 1.3 % 140 - 70), files
+
+
+def one_of_many(number):
+    """A product of a day with more of them than any page has that is asked for at first."""
+    time = START + datetime.timedelta(seconds=number)
+    west, south = number % 34 * 10 - 170.0, number // 34 * 3 - 60.0
+    ring = [[west, south], [west + 1, south], [west + 1, south + 1], [west, south + 1], [west, south]]
+    return {
+        "type": "Feature", "stac_version": "1.0.0", "stac_extensions": [], "id": f"MANY_{number:04d}",
+        "collection": "many", "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": [west, south, west + 1, south + 1],
+        "properties": {"datetime": f"{time:%Y-%m-%dT%H:%M:%SZ}", "eo:cloud_cover": float(number % 100)},
+        "links": [], "assets": {"data": {"href": f"./MANY_{number:04d}/data.nc"}, "more": {"href": "./more.nc"}},
+    }
 
 
 def write_item(collection, number, product, www, asset_url, expected):
@@ -136,7 +151,7 @@ def write_shape(shape, www, asset_url):
         if size:
             asset["file:size"] = size
         assets[f"asset-{number}"] = asset
-        listed[path] = hashlib.sha256(content).hexdigest() if form == "s3" else None
+        listed[path] = hashlib.sha256(content).hexdigest()
     if form == "s3":
         assets["Product"] = {"href": f"{asset_url}/shapes/{name}.zip", "roles": ["archive"], "type": "application/zip"}
     # In the tile T32VKR; the others may be anywhere.
@@ -148,7 +163,8 @@ def write_shape(shape, www, asset_url):
         "bbox": [west, south, west + 1, south + 1],
         "properties": {"datetime": time, "start_datetime": time, "end_datetime": time}, "links": [], "assets": assets,
     }
-    return item, {"collection": collection, "id": name, "place": f"{place}/{shown}", "files": listed}
+    return item, {
+        "collection": collection, "id": name, "place": f"{place}/{shown}", "relative": form == "relative", "files": listed}
 
 
 async def main(data, asset_url):
@@ -169,6 +185,9 @@ async def main(data, asset_url):
         shapes.append(shown)
         await rustac.write(str(catalogue / f"{shape[0]}.parquet"), [item])
         collections.append(collection(shape[0], "One product as a provider describes it", [item]))
+    many = [one_of_many(number) for number in range(1200)]
+    await rustac.write(str(catalogue / "many.parquet"), many)
+    collections.append(collection("many", "Many products of one day", many))
     (data / "shapes.json").write_text(json.dumps(shapes, indent=1))
     (catalogue / "collections.json").write_text(json.dumps(collections, indent=1))
     (data / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False))

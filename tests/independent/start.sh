@@ -1,11 +1,11 @@
 #!/bin/sh
-# start.sh ENVIRONMENT DATA STAC_PORT HOST_PORT: makes the data if absent, starts both servers, waits until they answer.
+# start.sh ENVIRONMENT DATA STAC_PORT HOST_PORT FRONT_PORT: makes the data if absent, starts both servers, waits until they answer.
 # RATE (default 4m) is the bytes per second of one product file's transfer.
 set -eu
-[ $# -eq 4 ] || { echo "usage: start.sh ENVIRONMENT DATA STAC_PORT HOST_PORT" >&2; exit 1; }
+[ $# -eq 5 ] || { echo "usage: start.sh ENVIRONMENT DATA STAC_PORT HOST_PORT FRONT_PORT" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$2"
-environment=$(cd "$1" && pwd) data=$(cd "$2" && pwd) stac_port=$3 host_port=$4
+environment=$(cd "$1" && pwd) data=$(cd "$2" && pwd) stac_port=$3 host_port=$4 front_port=$5
 run=$data/run
 user=reader password=independent-password
 PATH=$PATH:/usr/sbin
@@ -23,7 +23,8 @@ fi
 umask 022
 printf '%s:{PLAIN}%s\n' $user $password >"$run/passwords"
 (umask 077; printf 'machine 127.0.0.1\n  login %s\n  password %s\n' $user $password >"$data/netrc")
-sed -e "s|@RUN@|$run|g" -e "s|@WWW@|$data/www|g" -e "s|@PORT@|$host_port|g" -e "s|@RATE@|${RATE:-4m}|g" \
+sed -e "s|@RUN@|$run|g" -e "s|@WWW@|$data/www|g" -e "s|@PORT@|$host_port|g" -e "s|@STAC_PORT@|$stac_port|g" -e "s|@FRONT_PORT@|$front_port|g" \
+    -e "s|@RATE@|${RATE:-4m}|g" \
     "$here/nginx.conf.in" >"$run/nginx.conf"
 : >"$run/nginx-access.log"
 nginx -p "$run" -e "$run/nginx-error.log" -c "$run/nginx.conf"
@@ -60,7 +61,9 @@ cat <<EOF
 stac=http://127.0.0.1:$stac_port
 assets=http://127.0.0.1:$host_port/assets
 zarr=http://127.0.0.1:$host_port/zarr/
+front=http://127.0.0.1:$front_port
 netrc=$data/netrc
 log=$run/nginx-access.log
+frontlog=$run/front-access.log
 pids=$run/stac.pid $run/nginx.pid
 EOF

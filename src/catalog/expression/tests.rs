@@ -27,7 +27,7 @@ fn right_ones() {
     let day = (instant("2024-08-31T00:00:00Z"), instant("2024-09-02T00:00:00Z"));
     let query = expression.query("SENTINEL-2", day).unwrap();
     assert_eq!(query.bbox, Some([6.0, 45.0, 8.0, 47.0]));
-    assert_eq!(query.cloud_cover, Some((Comparison::Less, 20.0)));
+    assert_eq!(query.clouds, [(Comparison::Less, 20.0)]);
     // The last day counts, and not more of the window than the expression has.
     assert_eq!(query.interval, (Some(day.0), Some(instant("2024-09-01T00:00:00Z"))));
     let later = (instant("2024-09-01T00:00:00Z"), instant("2024-09-02T00:00:00Z"));

@@ -5,14 +5,15 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::packing::{pack, unpack};
-use super::{Kept, Key};
+use super::{Kept, Key, Room};
+use crate::sys::files::free;
 
 /// The file; another format gets another name.
 const FILE: &str = "answers-1.sqlite";
@@ -38,8 +39,10 @@ const TABLES: &str = "
 pub(super) struct Database {
     connection: Connection,
     directory: PathBuf,
-    most: u64,
+    room: Room,
     puts: AtomicU32,
+    /// Whether the last answer found no room.
+    full: AtomicBool,
 }
 
 /// Why the database did not do what it was asked.
@@ -92,18 +95,18 @@ impl From<io::Error> for Trouble {
 
 impl Database {
     /// The database in `directory`, made if it is missing, and made anew if it is damaged.
-    pub(super) fn open(directory: &Path, most: u64) -> Result<Self, Trouble> {
-        match Self::connect(directory, most) {
+    pub(super) fn open(directory: &Path, room: Room) -> Result<Self, Trouble> {
+        match Self::connect(directory, room) {
             Err(trouble) if trouble.is_damage() => {
                 tracing::warn!("the kept listings are damaged and thrown away: {trouble}");
                 throw_away(directory)?;
-                Self::connect(directory, most)
+                Self::connect(directory, room)
             }
             opened => opened,
         }
     }
 
-    fn connect(directory: &Path, most: u64) -> Result<Self, Trouble> {
+    fn connect(directory: &Path, room: Room) -> Result<Self, Trouble> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let file = directory.join(FILE);
         // Made here, for SQLite takes the mode of what it adds from it.
@@ -116,7 +119,8 @@ impl Database {
         // A crash of the machine may lose the last answers, and no more.
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.execute_batch(TABLES)?;
-        let database = Self { connection, directory: directory.to_owned(), most, puts: AtomicU32::new(0) };
+        let (puts, full) = (AtomicU32::new(0), AtomicBool::new(false));
+        let database = Self { connection, directory: directory.to_owned(), room, puts, full };
         database.forget_unused()?;
         Ok(database)
     }
@@ -124,7 +128,7 @@ impl Database {
     /// A new one in place of this, which is damaged; this one if it cannot be removed.
     pub(super) fn anew(self) -> Option<Self> {
         match throw_away(&self.directory) {
-            Ok(()) => Self::connect(&self.directory, self.most).ok(),
+            Ok(()) => Self::connect(&self.directory, self.room).ok(),
             Err(_) => Some(self),
         }
     }
@@ -139,18 +143,24 @@ impl Database {
             return Ok(None);
         };
         let now = Timestamp::now().as_second();
-        if now - used > DAY {
+        if now - used > DAY && self.has_room() {
             self.connection.execute("UPDATE answer SET used = ?2 WHERE key = ?1", params![key.0, now])?;
         }
         Ok(Some(kept))
     }
 
     pub(super) fn put(&self, key: Key, bytes: &[u8], fetched: Timestamp) -> Result<(), Trouble> {
+        if !self.has_room() {
+            return self.outdated(&[key]);
+        }
         self.insert(key, &pack(key, bytes, fetched))?;
         self.count(1)
     }
 
     pub(super) fn put_all(&self, answers: &[(Key, Vec<u8>)], fetched: Timestamp) -> Result<(), Trouble> {
+        if !self.has_room() {
+            return self.outdated(&answers.iter().map(|(key, _)| *key).collect::<Vec<_>>());
+        }
         // Packed before others have to wait for us.
         let packed: Vec<_> = answers.iter().map(|(key, bytes)| (*key, pack(*key, bytes, fetched))).collect();
         let transaction = self.connection.unchecked_transaction()?;
@@ -159,6 +169,27 @@ impl Database {
         }
         transaction.commit()?;
         self.count(u32::try_from(packed.len()).unwrap_or(PUTS))
+    }
+
+    /// Whether the disk has as much free as it is to keep.
+    fn has_room(&self) -> bool {
+        let free = free(&self.directory);
+        let full = free.as_ref().is_ok_and(|free| *free < self.room.min_free);
+        if full && !self.full.swap(full, Ordering::Relaxed) {
+            tracing::warn!("listings are not kept on disk until it has {} bytes free", self.room.min_free);
+        }
+        self.full.store(full, Ordering::Relaxed);
+        !full
+    }
+
+    /// There is something newer than these answers, which cannot be kept. To take what is not there away writes
+    /// nothing.
+    fn outdated(&self, keys: &[Key]) -> Result<(), Trouble> {
+        let transaction = self.connection.unchecked_transaction()?;
+        for key in keys {
+            self.remove(*key)?;
+        }
+        Ok(transaction.commit()?)
     }
 
     fn insert(&self, key: Key, packed: &[u8]) -> Result<(), Trouble> {
@@ -196,7 +227,7 @@ impl Database {
     /// Makes room: what was not used for longest goes first.
     fn keep_within(&self) -> Result<(), Trouble> {
         let number = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let most = i64::try_from(self.most).unwrap_or(i64::MAX);
+        let most = i64::try_from(self.room.most).unwrap_or(i64::MAX);
         let size = number("PRAGMA page_size")?;
         while (number("PRAGMA page_count")? - number("PRAGMA freelist_count")?) * size > most {
             let sql = "DELETE FROM answer WHERE key IN (SELECT key FROM answer ORDER BY used

@@ -23,7 +23,7 @@ fn then() -> Timestamp {
 }
 
 async fn filled(cache: &TempDir) -> Shelf {
-    let shelf = Shelf::open(cache.path(), MOST);
+    let shelf = Shelf::open(cache.path(), Room { most: MOST, min_free: 0 });
     shelf.put_all((0..50).map(|number| (key(number), answer(number))).collect(), then()).await;
     shelf
 }
@@ -34,7 +34,7 @@ async fn answers_outlive_the_process() {
     let shelf = filled(&cache).await;
     shelf.put(key(1), answer(100), then()).await;
     drop(shelf);
-    let shelf = Shelf::open(cache.path(), MOST);
+    let shelf = Shelf::open(cache.path(), Room { most: MOST, min_free: 0 });
     assert_eq!(shelf.get(key(0)).await, Some(Kept { bytes: answer(0), fetched: then() }));
     assert_eq!(shelf.get(key(1)).await.unwrap().bytes, answer(100));
     assert_eq!(shelf.get(key(99)).await, None);
@@ -53,7 +53,8 @@ async fn answers_outlive_the_process() {
 #[tokio::test]
 async fn several_share_it() {
     let cache = TempDir::new().unwrap();
-    let shelves: Vec<Shelf> = (0..4).map(|_| Shelf::open(cache.path(), MOST)).collect();
+    let shelves: Vec<Shelf> =
+        (0..4).map(|_| Shelf::open(cache.path(), Room { most: MOST, min_free: 0 })).collect();
     let puts = shelves.iter().enumerate().flat_map(|(n, shelf)| {
         (0..20).map(move |m| shelf.put(key((n * 20 + m) as u32), answer((n * 20 + m) as u32), then()))
     });
@@ -66,7 +67,7 @@ async fn several_share_it() {
 #[tokio::test]
 async fn what_was_not_used_for_longest_goes_first() {
     let cache = TempDir::new().unwrap();
-    let shelf = Shelf::open(cache.path(), 1 << 20);
+    let shelf = Shelf::open(cache.path(), Room { most: 1 << 20, min_free: 0 });
     // What cannot be compressed takes its room.
     let noise = |number: u32| {
         let mut bytes = vec![0; 100_000];
@@ -87,7 +88,7 @@ async fn what_was_not_used_for_longest_goes_first() {
 async fn it_cannot_be_opened() {
     let cache = TempDir::new().unwrap();
     fs::write(cache.path().join(DIRECTORY), "a file").unwrap();
-    let shelf = Shelf::open(cache.path(), MOST);
+    let shelf = Shelf::open(cache.path(), Room { most: MOST, min_free: 0 });
     shelf.put(key(1), answer(1), then()).await;
     assert_eq!(shelf.get(key(1)).await, None);
     assert_eq!(Shelf::default().get_all(vec![key(1)]).await, [None]);
@@ -115,7 +116,7 @@ async fn bears(bytes: Vec<u8>) {
     let cache = TempDir::new().unwrap();
     fs::create_dir(cache.path().join(DIRECTORY)).unwrap();
     fs::write(cache.path().join(DIRECTORY).join("answers-1.sqlite"), bytes).unwrap();
-    let shelf = Shelf::open(cache.path(), MOST);
+    let shelf = Shelf::open(cache.path(), Room { most: MOST, min_free: 0 });
     for number in 0..50 {
         if let Some(kept) = shelf.get(key(number)).await {
             assert!((kept.bytes, kept.fetched) == (answer(number), then()), "a wrong answer for {number}");
@@ -158,4 +159,22 @@ fn damage_gives_no_wrong_answer() {
         }
         runtime.block_on(bears(bytes));
     });
+}
+
+#[tokio::test]
+async fn a_disk_with_too_little_room_gets_nothing_and_loses_what_is_outdated() {
+    let cache = TempDir::new().unwrap();
+    drop(filled(&cache).await);
+    let shelf = Shelf::open(cache.path(), Room { most: MOST, min_free: u64::MAX });
+    shelf.put(key(60), answer(60), then()).await;
+    shelf.put(key(1), answer(100), then()).await;
+    shelf.put_all(vec![(key(2), answer(100)), (key(61), answer(61))], then()).await;
+    for missing in [60, 1, 2, 61] {
+        assert_eq!(shelf.get(key(missing)).await, None, "{missing}");
+    }
+    assert_eq!(shelf.get(key(3)).await.unwrap().bytes, answer(3), "what was there is still true");
+    drop(shelf);
+    let shelf = Shelf::open(cache.path(), Room { most: MOST, min_free: 1 });
+    shelf.put(key(60), answer(60), then()).await;
+    assert_eq!(shelf.get(key(60)).await.unwrap().bytes, answer(60));
 }

@@ -101,6 +101,18 @@ impl Asset {
     }
 }
 
+impl Asset {
+    /// What it takes in memory, about.
+    pub(super) fn bytes(&self) -> usize {
+        let own = [Some(&self.key), Some(&self.href), Some(&self.path), self.media_type.as_ref()];
+        let own = own.into_iter().chain([self.checksum.as_ref(), self.local_path.as_ref()]).flatten();
+        let others = self.alternates.iter().flat_map(|other| [&other.name, &other.href]);
+        let texts = own.chain(others).chain(&self.roles);
+        // What an allocation takes beside its bytes, and a text's place in a list.
+        size_of::<Self>() + texts.map(|text| text.len() + 32).sum::<usize>()
+    }
+}
+
 fn alternates(raw: &RawValue) -> Vec<Alternate> {
     let members = Members::of(raw);
     let readable = members.iter().filter_map(|(name, value)| {

@@ -141,7 +141,7 @@ impl Landing {
     }
 }
 
-/// The addresses of a STAC API.
+/// The addresses of a STAC API, and what may be sent there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
     /// Where the API begins.
@@ -152,6 +152,8 @@ pub struct Endpoints {
     pub search_post: Url,
     /// The list of collections.
     pub collections: Url,
+    /// Whether a filter may have more than one comparison: CQL2 is announced.
+    pub conjunctions: bool,
 }
 
 impl Endpoints {
@@ -173,6 +175,7 @@ impl Endpoints {
             collections: below(&root, &["collections"]),
             search_get: search.clone(),
             search_post: search,
+            conjunctions: false,
             root,
         })
     }
@@ -182,6 +185,7 @@ impl Endpoints {
     /// Links to another host are not taken: a landing page may not move a service.
     pub fn from_landing(root: &Url, landing: &Landing) -> Result<Self> {
         let mut endpoints = Self::at(root)?;
+        endpoints.conjunctions = landing.conforms("item-search#filter");
         let base = below(&endpoints.root, &[""]);
         let here = |link: &Link| super::next::same_host(&base, link.resolve(Some(&base))?);
         let search = |method: &str| landing.search.iter().find(|link| link.method == method).and_then(here);

@@ -81,6 +81,12 @@ impl Item {
         self
     }
 
+    /// What it takes in memory, about: small files have far more of it around them than in them.
+    pub fn bytes(&self) -> usize {
+        let assets: usize = self.assets.iter().map(Asset::bytes).sum();
+        size_of::<Self>() + self.record.bytes() + assets + self.raw.len()
+    }
+
     /// The properties as name and text: strings without quotes, all else as JSON. `geometry` too, which
     /// STAC keeps outside the properties and tree.md wants beside them.
     pub fn attributes(&self) -> Vec<(String, String)> {

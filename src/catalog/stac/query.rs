@@ -5,6 +5,7 @@
 //! never for less.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -84,12 +85,16 @@ pub struct Query {
     pub interval: (Option<Timestamp>, Option<Timestamp>),
     /// Item ids; empty means all. With and without `.SAFE` is the same id.
     pub ids: Vec<String>,
-    /// Percent.
-    pub cloud_cover: Option<(Comparison, f64)>,
+    /// Percent; all have to hold.
+    pub clouds: Vec<(Comparison, f64)>,
     /// Items per page; the service may give fewer.
     pub limit: Option<u32>,
     /// Pages to read; `None`: all.
     pub pages: Option<usize>,
+    /// Only the records of the items are wanted, of which there may be many.
+    pub records_only: bool,
+    /// The parts of the items to send; `None`: all.
+    pub fields: Option<Arc<[String]>>,
 }
 
 impl Query {
@@ -110,9 +115,14 @@ impl Query {
             parameters.push(("ids", list(&self.ids)));
         }
         parameters.extend(self.common_parameters());
-        if let Some((comparison, percent)) = self.cloud_cover {
-            let filter = format!("{CLOUD_COVER}{comparison}{percent}");
-            parameters.push(("filter", utf8_percent_encode(&filter, VALUE).to_string()));
+        let comparison =
+            |(comparison, percent): &(Comparison, f64)| format!("{CLOUD_COVER}{comparison}{percent}");
+        let filter: Vec<String> = self.clouds_for(endpoints).iter().map(comparison).collect();
+        if !filter.is_empty() {
+            parameters.push(("filter", utf8_percent_encode(&filter.join(" AND "), VALUE).to_string()));
+        }
+        if let Some(fields) = &self.fields {
+            parameters.push(("fields", list(fields)));
         }
         PageRequest::get(with_query(&endpoints.search_get, &parameters))
     }
@@ -138,24 +148,41 @@ impl Query {
         if let Some(limit) = self.limit {
             put("limit", json!(limit));
         }
-        if let Some((comparison, percent)) = self.cloud_cover {
+        let comparison = |(comparison, percent): &(Comparison, f64)| json!({"op": comparison.sign(), "args": [{"property": CLOUD_COVER}, percent]});
+        let filter: Vec<Value> = self.clouds_for(endpoints).iter().map(comparison).collect();
+        if !filter.is_empty() {
             put("filter-lang", json!("cql2-json"));
-            put("filter", json!({"op": comparison.sign(), "args": [{"property": CLOUD_COVER}, percent]}));
+            put(
+                "filter",
+                if let [only] = &*filter { only.clone() } else { json!({"op": "and", "args": filter}) },
+            );
+        }
+        if let Some(fields) = &self.fields {
+            put("fields", json!({"include": **fields}));
         }
         let body = Bytes::from(Value::Object(body).to_string());
         PageRequest { method: Method::Post, url: endpoints.search_post.clone(), body: Some(body) }
     }
 
-    /// The items of the one collection that is searched (OGC API Features): knows box, time and limit only.
+    /// The items of the one collection that is searched (OGC API Features): knows box, time and limit only, and
+    /// sends whole items.
     pub fn items(&self, endpoints: &Endpoints) -> Option<PageRequest> {
         let [collection] = self.collections.as_slice() else { return None };
+        if self.fields.is_some() {
+            return None;
+        }
         let parameters: Vec<_> = self.common_parameters().collect();
         Some(PageRequest::get(with_query(&endpoints.items(collection), &parameters)))
     }
 
     /// The same search without the filter, which some services refuse; `None` if it has none.
     pub fn without_filter(&self) -> Option<Self> {
-        self.cloud_cover.is_some().then(|| Self { cloud_cover: None, ..self.clone() })
+        (!self.clouds.is_empty()).then(|| Self { clouds: Vec::new(), ..self.clone() })
+    }
+
+    /// The conditions on cloud cover that are sent: one, where it is not known that the service understands two.
+    fn clouds_for(&self, endpoints: &Endpoints) -> &[(Comparison, f64)] {
+        &self.clouds[..if endpoints.conjunctions { self.clouds.len() } else { self.clouds.len().min(1) }]
     }
 
     /// Whether an item that came back is one that was asked for. What an item does not say does not match.
@@ -201,9 +228,10 @@ impl Query {
     }
 
     fn matches_cloud_cover(&self, item: &ItemRecord) -> bool {
-        self.cloud_cover.is_none_or(|(comparison, percent)| {
-            item.cloud_cover.is_some_and(|cover| comparison.holds(cover, percent as f32))
-        })
+        let holds = |(comparison, percent): &(Comparison, f64)| {
+            item.cloud_cover.is_some_and(|cover| comparison.holds(cover, *percent as f32))
+        };
+        self.clouds.iter().all(holds)
     }
 
     fn common_parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
@@ -261,9 +289,9 @@ mod tests {
             bbox: Some([6.0, 45.5, -8.25, 47.0]),
             interval: (time("2024-09-24T00:00:00Z"), time("2024-09-25T00:00:00Z")),
             ids: vec!["x+y/ä".into()],
-            cloud_cover: Some((Comparison::LessOrEqual, 20.5)),
+            clouds: vec![(Comparison::LessOrEqual, 20.5)],
             limit: Some(100),
-            pages: None,
+            ..Query::default()
         }
     }
 
@@ -294,6 +322,30 @@ mod tests {
         assert_eq!(body["datetime"], "2024-09-24T00:00:00Z/2024-09-25T00:00:00Z");
         assert_eq!(body["filter"], json!({"op": "<=", "args": [{"property": "eo:cloud_cover"}, 20.5]}));
         assert_eq!(Query::default().post(&endpoints()).body.unwrap(), "{}");
+    }
+
+    /// Two conditions go to who announces CQL2; of others one is asked for, and both are checked here.
+    #[test]
+    fn two_bounds() {
+        let clouds = vec![(Comparison::Greater, 10.0), (Comparison::Less, 20.0)];
+        let query = Query { clouds, ..Query::default() };
+        let plain =
+            |request: PageRequest| request.url.query_pairs().last().map(|(_, value)| value.into_owned());
+        assert_eq!(plain(query.get(&endpoints())).unwrap(), "eo:cloud_cover>10");
+        let cql2 = Endpoints { conjunctions: true, ..endpoints() };
+        assert_eq!(plain(query.get(&cql2)).unwrap(), "eo:cloud_cover>10 AND eo:cloud_cover<20");
+        let body: Value = serde_json::from_slice(&query.post(&cql2).body.unwrap()).unwrap();
+        assert_eq!(
+            (&body["filter"]["op"], body["filter"]["args"].as_array().unwrap().len()),
+            (&json!("and"), 2)
+        );
+        assert_eq!(body["filter"]["args"][1]["args"], json!([{"property": "eo:cloud_cover"}, 20.0]));
+        for (cover, expected) in
+            [("10", false), ("10.1", true), ("19.9", true), ("20", false), ("null", false)]
+        {
+            let item = record(&format!(r#"{{"id":"a","properties":{{"eo:cloud_cover":{cover}}}}}"#));
+            assert_eq!(query.matches(&item), expected, "{cover}");
+        }
     }
 
     #[test]
@@ -348,17 +400,14 @@ mod tests {
             (Comparison::Greater, 12.3, false),
             (Comparison::Less, 20.0, true),
         ] {
-            assert_eq!(
-                with(Query { cloud_cover: Some((comparison, percent)), ..Query::default() }),
-                expected
-            );
+            assert_eq!(with(Query { clouds: vec![(comparison, percent)], ..Query::default() }), expected);
         }
         assert!(with(Query { bbox: Some([3.0, 4.0, 9.0, 9.0]), ..Query::default() }));
         assert!(!with(Query { bbox: Some([3.1, 4.0, 9.0, 9.0]), ..Query::default() }));
         assert!(with(Query { ids: vec!["x".into(), "a".into()], ..Query::default() }));
         assert!(!with(Query { ids: vec!["x".into()], ..Query::default() }));
         let empty = record(r#"{"id":"a"}"#);
-        assert!(!Query { cloud_cover: Some((Comparison::Less, 101.0)), ..Query::default() }.matches(&empty));
+        assert!(!Query { clouds: vec![(Comparison::Less, 101.0)], ..Query::default() }.matches(&empty));
         assert!(!Query { bbox: Some([-180.0, -90.0, 180.0, 90.0]), ..Query::default() }.matches(&empty));
         assert_eq!(
             Query { ids: vec!["a".into(), "a.SAFE".into(), "b".into()], ..Query::default() }.products(),

@@ -72,6 +72,12 @@ impl ItemRecord {
         }
     }
 
+    /// What it takes in memory beside itself, about.
+    pub fn bytes(&self) -> usize {
+        let rings = self.outline.iter().flat_map(Outline::rings);
+        self.id.len() + rings.map(|ring| size_of_val(&**ring) + 32).sum::<usize>()
+    }
+
     /// The footprint's box.
     pub fn footprint(&self) -> Option<Bbox> {
         self.bbox.map(|bbox| bbox.map(f64::from))

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result, fail};
 pub type Fetch<'f> = dyn Fn(PageRequest) -> BoxFuture<'f, Result<Bytes>> + Send + Sync + 'f;
 
 /// The ways of asking a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Way {
     /// `GET /search`: what the only known client does (protocol.md 3.2).
     Get,
@@ -38,11 +38,21 @@ pub enum Way {
 }
 
 impl Way {
-    /// All, the likeliest first.
+    /// All, the likeliest first where nothing is announced.
     pub const ALL: [Self; 5] =
         [Self::Get, Self::GetUnfiltered, Self::Post, Self::PostUnfiltered, Self::Items];
 
-    fn request(self, endpoints: &Endpoints, query: &Query) -> Option<PageRequest> {
+    /// The same way without a filter.
+    pub(super) fn unfiltered(self) -> Self {
+        match self {
+            Self::Get => Self::GetUnfiltered,
+            Self::Post => Self::PostUnfiltered,
+            other => other,
+        }
+    }
+
+    /// The first request of `query`; `None` where it cannot be put so.
+    pub(super) fn request(self, endpoints: &Endpoints, query: &Query) -> Option<PageRequest> {
         match self {
             Self::Get => Some(query.get(endpoints)),
             Self::GetUnfiltered => query.without_filter().map(|query| query.get(endpoints)),
@@ -62,6 +72,8 @@ pub struct WalkEnd {
     pub pages: usize,
     /// Bytes of these pages.
     pub bytes: usize,
+    /// Whether the items were whole.
+    pub whole: bool,
     /// Items handed over: different ones that match the search.
     pub items: usize,
     /// Items that came but did not match: more than a few mean that the service ignores a parameter.
@@ -245,6 +257,7 @@ impl WalkEnd {
             way,
             pages: 0,
             bytes: 0,
+            whole: true,
             items: 0,
             unasked: 0,
             skipped: 0,

@@ -24,7 +24,7 @@ use crate::namespace::static_tree::StaticDirectory;
 use crate::object::{Checksum, ObjectId};
 use crate::store::{Access, Format, Remote, Store};
 
-/// Bytes of items as served that are kept.
+/// Bytes of items that are kept.
 pub(super) const ITEM_BYTES: u64 = 32 << 20;
 /// Files of products that are kept as trees.
 const PRODUCT_FILES: u64 = 20_000;
@@ -87,7 +87,7 @@ impl Archive {
     /// A view of the API that `options` describe; asks nothing yet.
     pub fn new(options: Options) -> Arc<Self> {
         let client = Client::new(options.root.clone(), options.fetch.clone());
-        let item_weight = |_: &ItemKey, item: &Arc<Item>| u32::try_from(item.raw.len()).unwrap_or(u32::MAX);
+        let item_weight = |_: &ItemKey, item: &Arc<Item>| u32::try_from(item.bytes()).unwrap_or(u32::MAX);
         Arc::new(Self {
             options,
             client,

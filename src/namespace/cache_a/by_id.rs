@@ -22,7 +22,7 @@ pub(super) struct ById {
 impl ById {
     /// Whether `name` is a name of this product, and the mount is not restricted to others.
     fn is_called(&self, item: &Item, name: &str) -> bool {
-        names_of(&item.record).iter().any(|known| known == name)
+        names_of(&item.record).any(|known| known == name)
             && self.archive.restriction(&self.collection).admits(item)
     }
 }

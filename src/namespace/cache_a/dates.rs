@@ -18,15 +18,19 @@ use super::bucket::BucketDirectory;
 use super::day::DayDirectory;
 use super::footprints;
 use super::mosaic;
+use super::products::{Products, place_of};
 use super::scope::Scope;
 use super::span::Span;
 use crate::catalog::expression::Grain;
-use crate::catalog::stac::Extent;
+use crate::catalog::stac::{Extent, ItemRecord};
 use crate::error::{ErrorKind, Result, fail};
 use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 
 /// Days before this are not looked up: no Earth observation is older.
 const FIRST_YEAR: i16 = 1957;
+
+/// Products of one map or mosaic whose search names no time: decades of a tile.
+const MOST: usize = 5_000;
 
 /// A search for so much time may be walked through day by day.
 const FEW: SignedDuration = SignedDuration::from_hours(62 * 24);
@@ -203,12 +207,14 @@ impl Dates {
         if self.scope.expression.grain() == Grain::Day {
             return fail(ErrorKind::NotFound, "too much is found here for one map: add bbox, tile or id");
         }
-        let (first, last) = self.calendar().await?.extent(today());
-        let products = self.scope.products(Span { first, last }).await?;
-        let here = |record: &&crate::catalog::stac::ItemRecord| {
-            super::products::place_of(record).starts_with(&self.place)
+        let calendar = self.calendar().await?;
+        let (first, last) = calendar.extent(today());
+        let found = match self.scope.expression.is_bounded() {
+            true => vec![self.scope.products(Span { first, last }).await?],
+            false => self.history(name, calendar.first, last).await?,
         };
-        let records = products.records.iter().filter(here).cloned().collect();
+        let here = |record: &&ItemRecord| place_of(record).starts_with(&self.place);
+        let records = found.iter().flat_map(|products| &products.records).filter(here).cloned().collect();
         let path = match self.place.is_empty() {
             true => footprints::path_by_date,
             false => footprints::path_by_date_alone,
@@ -217,6 +223,33 @@ impl Dates {
             Some(kind) => mosaic::node(&self.scope, kind, records, path).await,
             None => Ok(footprints::node(records, path)),
         }
+    }
+
+    /// The products of all years, which their months are listed from, too. The last year first, so that too many are
+    /// noticed early.
+    ///
+    /// # Errors
+    /// `TooLarge` where they are no bounded number of searches or too many; what the service met.
+    async fn history(&self, name: &str, first: Option<Date>, last: Date) -> Result<Vec<Arc<Products>>> {
+        let too_much = |count: &str| {
+            let year = last.year();
+            let reason =
+                format!("{name}: {count} would be in it: use a search with a time, such as date={year}");
+            fail(ErrorKind::TooLarge, reason)
+        };
+        let (Some(first), Grain::Year) = (first, self.scope.expression.grain()) else {
+            return too_much("all of the archive's time");
+        };
+        let (mut found, mut count) = (Vec::new(), 0);
+        for year in (first.year()..=last.year()).rev() {
+            let products = self.scope.products(Span::year(year)).await?;
+            count += products.records.len();
+            if count > MOST {
+                return too_much(&format!("more than {MOST} products"));
+            }
+            found.push(products);
+        }
+        Ok(found)
     }
 }
 

@@ -160,7 +160,7 @@ impl Archive {
         let mut records = Vec::new();
         let mut few = Vec::new();
         let mut bytes = 0;
-        let mut complete = true;
+        let (mut complete, mut whole) = (true, true);
         if let Some(query) = scope.expression.query(&scope.collection, span.window()?) {
             let mut take = |item: Item| {
                 // An item without one instant matches every day that it touches, and is filed under one.
@@ -175,12 +175,12 @@ impl Archive {
                 }
             };
             let walk = self.client.search(&query, &mut take).await?;
-            complete = walk.complete;
+            (complete, whole) = (walk.complete, walk.whole);
             if let Some(reason) = &walk.reason {
                 tracing::warn!(collection = &*scope.collection, %span, "the listing is incomplete: {reason}");
             }
         }
-        if bytes <= ITEM_BYTES / 4 {
+        if whole && bytes <= ITEM_BYTES / 4 {
             self.keep_items(&scope.collection, few).await;
         }
         // What an incomplete listing lacks need not have gone.

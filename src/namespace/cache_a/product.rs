@@ -42,9 +42,13 @@ impl Part {
     }
 }
 
-/// The file names that a product answers to: with and without the ending of its folder (tree.md).
-pub(super) fn names_of(record: &ItemRecord) -> [String; 3] {
-    [encode(&record.name()), encode(without_packing(&record.id)), encode(&record.id)]
+/// The file names that a product answers to, each once: with and without the ending of its folder (tree.md).
+pub(super) fn names_of(record: &ItemRecord) -> impl Iterator<Item = String> {
+    let (shown, bare, id) = (record.name(), without_packing(&record.id), &*record.id);
+    let bare = (bare != shown).then(|| encode(bare));
+    // Without the ending it is one of these two.
+    let id = (id != shown && id != without_packing(id)).then(|| encode(id));
+    std::iter::once(encode(&shown)).chain(bare).chain(id)
 }
 
 /// The times of a product and of all that is in it.

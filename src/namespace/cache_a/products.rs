@@ -84,7 +84,7 @@ impl Products {
     pub(super) fn named(&self, name: &str) -> Option<&ItemRecord> {
         let index = self.names.get(&self.hasher.hash_one(name))?;
         // Two names of one hash are as good as impossible, and then one of them is not found.
-        self.records.get(*index as usize).filter(|record| names_of(record).iter().any(|known| known == name))
+        self.records.get(*index as usize).filter(|record| names_of(record).any(|known| known == name))
     }
 
     /// Those of one day among them.
@@ -102,15 +102,7 @@ impl Products {
 
     /// What it takes in memory, about.
     pub(super) fn bytes(&self) -> usize {
-        let corners = |record: &ItemRecord| {
-            record
-                .outline
-                .iter()
-                .flat_map(|outline| outline.rings())
-                .map(|ring| ring.len() * 8)
-                .sum::<usize>()
-        };
-        RECORD + self.records.iter().map(|record| RECORD + record.id.len() + corners(record)).sum::<usize>()
+        RECORD + self.records.iter().map(|record| RECORD + record.bytes()).sum::<usize>()
     }
 }
 

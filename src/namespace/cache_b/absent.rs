@@ -174,6 +174,7 @@ fn place(chunk: u64) -> (usize, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::shelf::Room;
 
     const T2M: Place<'_> = Place { array: "https://h/s.zarr/t2m", mark: "1" };
 
@@ -185,7 +186,7 @@ mod tests {
     #[tokio::test]
     async fn outlives_the_process_and_not_the_metadata() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = || Shelf::open(directory.path(), 1 << 20);
+        let shelf = || Shelf::open(directory.path(), Room { most: 1 << 20, min_free: 0 });
         let absent = Absent::new(shelf());
         for chunk in [0, 63, 64, 4095, 4096, 496_807, u64::MAX] {
             assert!(!absent.of(T2M, chunk).await.is_set(), "{chunk}");
@@ -206,7 +207,7 @@ mod tests {
     async fn nothing_older_is_written_last() {
         let directory = tempfile::tempdir().unwrap();
         for round in 0..100 {
-            let shelf = || Shelf::open(directory.path(), 1 << 20);
+            let shelf = || Shelf::open(directory.path(), Room { most: 1 << 20, min_free: 0 });
             let (absent, mark) = (Absent::new(shelf()), round.to_string());
             let place = Place { mark: &mark, ..T2M };
             for chunk in 0..256 {
@@ -224,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn two_mounts_add_up() {
         let directory = tempfile::tempdir().unwrap();
-        let shelf = || Shelf::open(directory.path(), 1 << 20);
+        let shelf = || Shelf::open(directory.path(), Room { most: 1 << 20, min_free: 0 });
         let (one, two) = (Absent::new(shelf()), Absent::new(shelf()));
         assert!(!one.of(T2M, 7).await.is_set() && !two.of(T2M, 8).await.is_set());
         one.note(&one.of(T2M, 7).await);

@@ -7,20 +7,29 @@ independent_two() {
     case $said in "peak=2 "*) ;; *) wrong "$said" ;; esac
 }
 
+# All pages of the first walk, and no second try by GET.
+independent_posts() {
+    local gets posts
+    gets=$(grep -c '"/search?' "$FRONTLOG") posts=$(grep -c ' 200 [0-9]* POST "/search"' "$FRONTLOG")
+    [ "$gets" -eq 1 ] && [ "$posts" -ge 6 ] || wrong "$gets by GET, $posts by POST: $(grep search "$FRONTLOG" | tail -3)"
+}
+
 step_independent() {
-    local who stac_port host_port servers=$WORK/servers
+    local who stac_port host_port front_port servers=$WORK/servers
     if ! [ -x "$INDEPENDENT/bin/python" ]; then
         skip independent "tests/independent/setup.sh $INDEPENDENT installs what it needs"
         return
     fi
-    stac_port=$(free_port) host_port=$(free_port)
+    stac_port=$(free_port) host_port=$(free_port) front_port=$(free_port)
     # Slow enough that the large files' transfers overlap.
     if ! PATH=$PATH:/usr/sbin RATE=500k timeout 90 \
-        "$root/tests/independent/start.sh" "$INDEPENDENT" "$servers" "$stac_port" "$host_port" >"$WORK/servers.env" 2>&1; then
+        "$root/tests/independent/start.sh" "$INDEPENDENT" "$servers" "$stac_port" "$host_port" "$front_port" \
+        >"$WORK/servers.env" 2>&1; then
         check "independent: the servers start" wrong "$(cat "$WORK/servers.env")"
         return
     fi
     LOG=$(sed -n 's/^log=//p' "$WORK/servers.env")
+    FRONTLOG=$(sed -n 's/^frontlog=//p' "$WORK/servers.env")
     chmod -R a+rX "$servers"
     for who in $WHO; do
         # The service is cache-a of one account and a further catalogue of the other.
@@ -33,6 +42,9 @@ name = \"independent\"
 url = \"http://127.0.0.1:$stac_port/\""
         cat >"$WORK/independent-$who.toml" <<END
 $catalogue
+[[catalog]]
+name = "by-post"
+url = "http://127.0.0.1:$front_port/"
 [cache_b]
 url = "http://127.0.0.1:$host_port/zarr/"
 stores = ["climate/v2.zarr", "climate/v2-plain.zarr", "climate/v3.zarr", "climate/v3-sharded.zarr"]
@@ -50,6 +62,12 @@ END
         check "independent.$who: every item of every day, once" independent "$who" items "$M/$name" "$servers"
         check "independent.$who: items by identifier" independent "$who" ids "$M/$name" "$servers"
         check "independent.$who: products in the forms of providers" independent "$who" shapes "$M/$name" "$servers"
+        check "independent.$who: pages by GET, both bounds of a search" independent "$who" many "$M/$name" "$servers"
+        : >"$FRONTLOG"
+        check "independent.$who: pages by POST" independent "$who" many "$M/by-post" "$servers"
+        check "independent.$who: five of them, one by GET was refused" independent_posts
+        check "independent.$who: bytes at relative addresses" independent "$who" relative "$M/by-post" "$servers"
+        : >"$LOG"
         check "independent.$who: bytes of files, eight readers" independent "$who" files "$M/$name" "$servers"
         check "independent.$who: two downloads at once, never three" independent_two
         check "independent.$who: every file of the stores" independent "$who" chunks "$M/cache-b/climate" "$servers"

@@ -10,7 +10,8 @@ step_s3() {
     local stac_port host_port s3_port
     stac_port=$(free_port) s3_port=$(free_port) host_port=$(cat "$servers/made" 2>/dev/null || free_port)
     if ! PATH=$PATH:/usr/sbin timeout 90 \
-        "$root/tests/independent/start.sh" "$INDEPENDENT" "$servers" "$stac_port" "$host_port" >"$WORK/servers.env" 2>&1; then
+        "$root/tests/independent/start.sh" "$INDEPENDENT" "$servers" "$stac_port" "$host_port" "$(free_port)" \
+        >"$WORK/servers.env" 2>&1; then
         check "s3: the catalogue starts" wrong "$(cat "$WORK/servers.env")"
         return
     fi

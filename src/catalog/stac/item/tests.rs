@@ -213,3 +213,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn small_files_weigh_more_than_their_text() {
+    let assets: String =
+        (0..100).map(|n| format!(r#"{}"a{n}":{{"href":"{n}.nc"}}"#, if n == 0 { "" } else { "," })).collect();
+    let item = parse(&format!(r#"{{"id":"a","assets":{{{assets}}}}}"#));
+    let assets = item.assets.len() * size_of::<crate::catalog::stac::Asset>();
+    assert!(item.assets.len() == 100 && item.bytes() > item.raw.len() + assets);
+}

@@ -68,7 +68,7 @@ fn all_pages() {
 
 #[test]
 fn results_are_checked_here() {
-    let query = Query { cloud_cover: Some((super::super::Comparison::Less, 5.0)), ..search() };
+    let query = Query { clouds: vec![(super::super::Comparison::Less, 5.0)], ..search() };
     let (end, ids, asked) = run(&query, paged(20));
     assert_eq!((ids.len(), end.unwrap().unasked), (5, 15));
     assert!(asked[0].url.as_str().ends_with("filter=eo:cloud_cover%3C5"));
@@ -101,7 +101,7 @@ fn other_ways_are_tried_after_a_refusal() {
         }
     });
     assert_eq!((end.unwrap().way, ids.len()), (Way::Items, 3));
-    let filtered = Query { cloud_cover: Some((super::super::Comparison::Less, 2.0)), ..search() };
+    let filtered = Query { clouds: vec![(super::super::Comparison::Less, 2.0)], ..search() };
     let protocol = refuse(ErrorKind::Protocol);
     let (end, ids, asked) = run(&filtered, |request, _| {
         if request.url.as_str().contains("filter") {

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use super::*;
 use crate::backend::download::{Download, DownloadMethod};
 use crate::catalog::expression::Expression;
-use crate::catalog::shelf::Shelf;
+use crate::catalog::shelf::{Room, Shelf};
 use crate::credentials::{CredentialSettings, Credentials, IdentitySettings};
 use crate::fetch::Fetch;
 use crate::fetch::budget::Budget;
 use crate::fetch::slots::UserSlots;
+use crate::namespace::Directory;
 use crate::namespace::cache_a::archive::Options;
 use crate::store::Store;
 use crate::transport::loopback::{Heard, Reply, Server};
@@ -51,6 +52,11 @@ impl Service {
             Reply::new(200, "", page)
         };
         Self { server: Server::start(script).await, silent, empty }
+    }
+
+    /// A service that answers as `script` says.
+    async fn answering(script: impl Fn(&Heard) -> Reply + Send + Sync + 'static) -> Self {
+        Self { server: Server::start(script).await, silent: Arc::default(), empty: Arc::default() }
     }
 
     fn archive(&self, shelf: Shelf) -> Arc<Archive> {
@@ -156,7 +162,7 @@ async fn the_shelf_outlives_the_archive() {
     let cache = TempDir::new().unwrap();
     let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
     let day = Span::day(date(2024, 9, 24));
-    let shelf = || Shelf::open(cache.path(), 1 << 30);
+    let shelf = || Shelf::open(cache.path(), Room { most: 1 << 30, min_free: 0 });
     let archive = service.archive(shelf());
     let known = scope(&archive).products(day).await.unwrap();
     archive.settle(10 * SECOND).await;
@@ -166,4 +172,165 @@ async fn the_shelf_outlives_the_archive() {
     assert!(recalled.age.is_fresh() && recalled.age.settled);
     assert_eq!(archive.item(&"c".into(), "a").await.unwrap().id(), "a");
     assert_eq!(service.searches(), 1);
+}
+
+/// A service that does not announce `filter` is not asked for it, so nothing is refused; what comes is checked here.
+#[tokio::test]
+async fn an_unannounced_filter_costs_no_request() {
+    let (day, clear) = (Span::day(date(2024, 9, 24)), Expression::parse("cloud>10,cloud<20").unwrap());
+    let item = |cover: u32| {
+        format!(
+            r#"{{"id":"{cover}","collection":"c","properties":{{"datetime":"2024-09-24T10:00:00Z","eo:cloud_cover":{cover}}}}}"#
+        )
+    };
+    let page = format!(r#"{{"features":[{},{},{}]}}"#, item(5), item(15), item(25));
+    for (classes, requests, filter) in [
+        (r#""https://api.stacspec.org/v1.0.0/item-search""#, 1, None),
+        (
+            r#""https://api.stacspec.org/v1.0.0/item-search","https://api.stacspec.org/v1.0.0/item-search#filter""#,
+            3,
+            Some("10%20AND%20"),
+        ),
+        ("", 2, Some("filter=eo:cloud_cover%3E10")),
+    ] {
+        let (landing, page) = (format!(r#"{{"conformsTo":[{classes}]}}"#), page.clone());
+        let service = Service::answering(move |heard| match heard.target.as_str() {
+            target if !target.starts_with("/search") => Reply::new(200, "", landing.clone()),
+            // Also by POST, whose body is not in the address.
+            target if target.contains("filter=") || !target.contains('?') => Reply::new(400, "", "{}"),
+            _ => Reply::new(200, "", page.clone()),
+        });
+        let service = service.await;
+        let archive = service.archive(Shelf::default());
+        for _ in 0..2 {
+            let scope = Scope::new(Arc::clone(&archive), "c".into(), &clear);
+            let found = archive.search(&scope, day, None).await.unwrap().0;
+            assert_eq!(found.records.iter().map(|record| &*record.id).collect::<Vec<_>>(), ["15"]);
+        }
+        // The second time, what was refused is not tried again.
+        assert_eq!(service.searches(), requests + 1, "{classes}");
+        let asked = service
+            .server
+            .heard()
+            .into_iter()
+            .any(|heard| filter.is_some_and(|text| heard.target.contains(text)));
+        assert_eq!(asked, filter.is_some(), "{classes}");
+    }
+}
+
+/// A map of a tile is made of the years that its months are listed from, and of no more products than it should hold.
+#[tokio::test]
+async fn a_map_of_a_tile_is_bounded() {
+    let (asked, many) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (searched, crowded) = (Arc::clone(&asked), Arc::clone(&many));
+    let service = Service::answering(move |heard| {
+        let item = |year: i32, number: u32| {
+            format!(
+                r#"{{"id":"{year}-{number}","bbox":[11.5,41.5,12.5,42.4],"collection":"c","properties":{{"datetime":"{year}-09-24T10:00:00Z","platform":"sentinel-2a","s2:mgrs_tile":"32TQM"}}}}"#
+            )
+        };
+        let target = heard.target.as_str();
+        if target.starts_with("/collections") {
+            return Reply::new(
+                200,
+                "",
+                r#"{"collections":[{"id":"c","extent":{"temporal":{"interval":[["2022-01-01T00:00:00Z","2024-12-31T00:00:00Z"]]}}},{"id":"open"}]}"#,
+            );
+        }
+        if !target.starts_with("/search") {
+            return Reply::new(200, "", "{}");
+        }
+        searched.store(true, Ordering::Relaxed);
+        let year = (2022..=2024).find(|year| target.contains(&format!("datetime={year}"))).unwrap();
+        let count = if crowded.load(Ordering::Relaxed) { 5001 } else { 2 };
+        let items: Vec<String> = (0..count).map(|number| item(year, number)).collect();
+        Reply::new(200, "", format!(r#"{{"features":[{}]}}"#, items.join(",")))
+    });
+    let service = service.await;
+    let lookup = async |archive: Arc<Archive>, collection: &str, search: &str| {
+        let scope = Scope::new(archive, collection.into(), &Expression::parse(search).unwrap());
+        super::super::dates::Dates::years(scope, Vec::new()).lookup("items.geojson").await
+    };
+    assert!(lookup(service.archive(Shelf::default()), "c", "tile=32TQM").await.is_ok());
+    assert_eq!(service.searches(), 3, "one for each year of the collection");
+    many.store(true, Ordering::Relaxed);
+    let error = lookup(service.archive(Shelf::default()), "c", "tile=32TQM").await.err().unwrap();
+    assert_eq!((error.kind(), service.searches()), (ErrorKind::TooLarge, 4), "the last year is enough");
+    assert!(error.message().contains("date=2024"), "{}", error.message());
+    asked.store(false, Ordering::Relaxed);
+    for (collection, search) in [("c", "bbox=6:45:8:47"), ("open", "tile=32TQM")] {
+        let error = lookup(service.archive(Shelf::default()), collection, search).await.err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{search}");
+    }
+    assert!(!asked.load(Ordering::Relaxed), "nothing is searched that has no bound");
+}
+
+/// An item of 4 KiB, as a service sends it that is asked for `fields` and understands them or not.
+fn heavy(number: u32, target: &str, quirk: &str) -> String {
+    let asset = |key: &str| {
+        format!(
+            r#""{key}":{{"href":"https://c.example/P{number}.SAFE/{key}.jp2","more":"{}"}}"#,
+            "x".repeat(1000)
+        )
+    };
+    let properties = format!(r#""datetime":"2024-09-24T10:00:00Z","eo:cloud_cover":{}"#, number % 100);
+    let part = target.contains("fields=") && quirk != "ignores";
+    let keys = if part { vec!["a"] } else { vec!["a", "b", "c", "d"] };
+    let mut assets: Vec<String> = keys.into_iter().map(asset).collect();
+    if part && (quirk == "no assets" || quirk == "some without" && number == 7) {
+        assets.clear();
+    }
+    let properties = if part && quirk == "no properties" { "" } else { &properties };
+    let assets = assets.join(",");
+    format!(
+        r#"{{"id":"P{number}","collection":"c","bbox":[1,2,3,4],"properties":{{{properties}}},"assets":{{{assets}}}}}"#
+    )
+}
+
+/// The second day is asked for in parts where the service announces that it can leave something out and does so
+/// rightly; however it misuses that, the listing is the same.
+#[tokio::test]
+async fn parts_of_items_make_the_same_listing() {
+    let announced = r#"{"conformsTo":["https://api.stacspec.org/v1.0.0/item-search","https://api.stacspec.org/v1.0.0/item-search#fields"]}"#;
+    for (landing, quirk, by_fields, largest) in [
+        (announced, "", 3, 600_000),
+        ("{}", "", 0, 2_000_000),
+        (announced, "ignores", 1, 2_000_000),
+        (announced, "no assets", 1, 2_000_000),
+        (announced, "no properties", 1, 2_000_000),
+        (announced, "refuses", 1, 2_000_000),
+        (announced, "some without", 2, 2_000_000),
+    ] {
+        let service = Service::answering(move |heard| {
+            let target = heard.target.as_str();
+            if !target.starts_with("/search") {
+                return Reply::new(200, "", landing);
+            }
+            if quirk == "refuses" && target.contains("fields=") {
+                return Reply::new(400, "", "{}");
+            }
+            let numbers = if target.contains("ids=") { 1..2 } else { 1..401 };
+            let items: Vec<String> = numbers.map(|number| heavy(number, target, quirk)).collect();
+            Reply::new(200, "", format!(r#"{{"features":[{}]}}"#, items.join(",")))
+        });
+        let service = service.await;
+        let archive = service.archive(Shelf::default());
+        let (scope, day) = (scope(&archive), Span::day(date(2024, 9, 24)));
+        let (first, whole) = archive.search(&scope, day, None).await.unwrap();
+        let (again, all) = archive.search(&scope, day, None).await.unwrap();
+        assert!(whole && all && first.records.len() == 400, "{quirk}");
+        assert_eq!(first.records, again.records, "{quirk}");
+        archive.search(&scope, day, None).await.unwrap();
+        let heard = service.server.heard();
+        let asked = heard.iter().filter(|heard| heard.target.contains("fields=")).count();
+        // One by identifier, to see whether it is right; then each listing.
+        let more = usize::from(quirk == "refuses") * 4;
+        assert!((by_fields..=by_fields + more).contains(&asked), "{quirk}: {asked}");
+        let last = heard.iter().rfind(|heard| heard.target.starts_with("/search")).unwrap();
+        let text: String = (1..401).map(|number| heavy(number, &last.target, quirk)).collect();
+        assert!(text.len() < largest, "{quirk}: {}", text.len());
+        // What is listed in parts is not taken for the item.
+        let item = archive.item(&"c".into(), "P1").await.unwrap();
+        assert_eq!(item.assets.len(), 4, "{quirk}");
+    }
 }
