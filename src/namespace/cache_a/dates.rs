@@ -225,8 +225,8 @@ impl Dates {
         }
     }
 
-    /// The products of all years, which their months are listed from, too. The last year first, so that too many are
-    /// noticed early.
+    /// The products of all years or months, whichever days are listed from, too. The last one first, so that too many
+    /// are noticed early.
     ///
     /// # Errors
     /// `TooLarge` where they are no bounded number of searches or too many; what the service met.
@@ -237,12 +237,15 @@ impl Dates {
                 format!("{name}: {count} would be in it: use a search with a time, such as date={year}");
             fail(ErrorKind::TooLarge, reason)
         };
-        let (Some(first), Grain::Year) = (first, self.scope.expression.grain()) else {
-            return too_much("all of the archive's time");
+        let Some(first) = first else { return too_much("all of the archive's time") };
+        let years = (first.year()..=last.year()).rev();
+        let spans: Vec<Span> = match self.scope.expression.grain() {
+            Grain::Year => years.map(Span::year).collect(),
+            _ => years.flat_map(|year| (1..=12).rev().map(move |month| Span::month(year, month))).collect(),
         };
         let (mut found, mut count) = (Vec::new(), 0);
-        for year in (first.year()..=last.year()).rev() {
-            let products = self.scope.products(Span::year(year)).await?;
+        for span in spans.into_iter().filter(|span| span.last >= first && span.first <= last) {
+            let products = self.scope.products(span).await?;
             count += products.records.len();
             if count > MOST {
                 return too_much(&format!("more than {MOST} products"));

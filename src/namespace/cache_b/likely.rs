@@ -102,6 +102,7 @@ fn in_order(likely: Option<&str>) -> [&'static str; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::shelf::Room;
 
     fn host() -> Url {
         Url::parse("https://data.earthdatahub.destine.eu/").unwrap()
@@ -123,7 +124,8 @@ mod tests {
     #[tokio::test]
     async fn the_collection_then_what_is_published_then_the_host_also_after_a_restart() {
         let directory = tempfile::tempdir().unwrap();
-        let likely = || Likely::new(host(), Shelf::open(directory.path(), 1 << 20));
+        let likely =
+            || Likely::new(host(), Shelf::open(directory.path(), Room { most: 1 << 20, min_free: 0 }));
         let one = likely();
         for (path, expected) in [
             ("d1-climate-dt/a.zarr", ".zmetadata"),
@@ -144,7 +146,7 @@ mod tests {
             assert_eq!(first(likely, "unknown/b.zarr").await, ".zmetadata", "as the host was last");
         }
         let other = Url::parse("https://h.example/").unwrap();
-        let other = Likely::new(other, Shelf::open(directory.path(), 1 << 20));
+        let other = Likely::new(other, Shelf::open(directory.path(), Room { most: 1 << 20, min_free: 0 }));
         assert_eq!(first(&other, "public/b.zarr").await, ".zmetadata", "another host");
     }
 }
