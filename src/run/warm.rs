@@ -152,6 +152,7 @@ impl Session<'_> {
         for service in &self.services {
             let rate = rate(&self.built.shelf, service).await;
             say(&report::planned(service, &rate));
+            report::short(service).iter().for_each(|line| say(line));
         }
         let metadata = documents.len() as u64 + held;
         if metadata > 0 {
@@ -159,7 +160,7 @@ impl Session<'_> {
         }
         let fits = self.fits(room);
         if dry {
-            if let Some(disk) = store.disk() {
+            if let Some(disk) = store.disk().filter(|_| !self.services.is_empty()) {
                 say(&format!("the cache takes {}, and holds {} now", bytes(disk.limit), bytes(disk.bytes)));
             }
             say("nothing was downloaded");

@@ -205,6 +205,17 @@ fn mount_warm_stops_at_a_used_up_volume() {
     assert!(asked(&bench, Endpoint::ZarrChunk).len() <= 16, "no more than were under way");
 }
 
+/// 15.2: what the user's own limits leave is told before it is used up.
+#[test]
+fn mount_warm_tells_what_limits_leave() {
+    for (limit, left) in [("requests_per_day = 30", "your limits leave "), ("requests_per_day = 300", "")] {
+        let bench = Setup { cache_b: limit.into(), ..Setup::default() }.bench();
+        let out = warmed(&bench, &["-n", &format!("{STORE}/t2m")]);
+        assert_eq!(out.contains("it will not all be fetched"), !left.is_empty(), "{out}");
+        assert!(out.contains(left), "{out}");
+    }
+}
+
 /// 15.6: more than the cache takes is refused before anything is fetched, and so is a cache that is off.
 #[test]
 fn mount_warm_knows_the_size_of_the_cache() {

@@ -142,10 +142,14 @@ impl Store {
         self.entry(path)?.documents.get(name)
     }
 
-    /// The same as a file of its own: without the indentation that it has inside of the other. For what the usual
-    /// writers write, these are the bytes of the server's own file.
+    /// The same as a file of its own: without the indentation that it has inside of the other; and with indentation where
+    /// zarr-python 3 wrote it, whose `.zmetadata` has none. For what the usual writers write, these are the bytes of the
+    /// server's own file.
     pub fn file(&self, path: &str, name: &str) -> Option<Bytes> {
         let part = self.document(path, name)?;
+        if self.version == Version::V2 && !part.contains(&b'\n') {
+            return Some(indented(part).map_or_else(|| part.clone(), Bytes::from));
+        }
         let last = part.rsplit(|byte| *byte == b'\n').next()?;
         let indent = last.iter().take_while(|byte| **byte == b' ').count();
         if indent == 0 || last.len() == part.len() {
@@ -291,6 +295,51 @@ fn each(raw: &RawValue, with: &mut dyn FnMut(&str, &RawValue) -> Result<()>) -> 
             format!("zarr metadata cannot be read: {}", quote(&error.to_string())),
         )
     })?
+}
+
+/// JSON as Python's `json.dumps(…, indent=2)` sets it out. What is inside of strings and numbers stays as it is. `None` for
+/// what is nested so deeply that it would become much longer.
+fn indented(json: &[u8]) -> Option<Vec<u8>> {
+    let most = 8 * json.len() + 4096;
+    let mut text = Vec::with_capacity(json.len() * 2);
+    let line = |text: &mut Vec<u8>, depth: usize| {
+        text.push(b'\n');
+        text.resize(text.len() + 2 * depth, b' ');
+    };
+    let (mut depth, mut opened, mut quoted, mut escaped) = (0usize, false, false, false);
+    for byte in json {
+        if text.len() + 2 * depth > most {
+            return None;
+        }
+        let ends = matches!(byte, b'}' | b']');
+        match byte {
+            _ if quoted => {
+                quoted = escaped || *byte != b'"';
+                escaped = !escaped && *byte == b'\\';
+                text.push(*byte);
+                continue;
+            }
+            b' ' | b'\t' | b'\r' | b'\n' => continue,
+            _ if opened && !ends => {
+                depth += 1;
+                line(&mut text, depth);
+            }
+            _ if !opened && ends => {
+                depth = depth.saturating_sub(1);
+                line(&mut text, depth);
+            }
+            _ => {}
+        }
+        opened = matches!(byte, b'{' | b'[');
+        quoted = *byte == b'"';
+        text.push(*byte);
+        match byte {
+            b':' => text.push(b' '),
+            b',' => line(&mut text, depth),
+            _ => {}
+        }
+    }
+    Some(text)
 }
 
 #[cfg(test)]

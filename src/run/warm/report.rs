@@ -93,6 +93,21 @@ pub(super) fn planned(service: &Service, rate: &Rate) -> String {
     )
 }
 
+/// What the user's own limits leave of a service, where that is less than what is planned.
+pub(super) fn short(service: &Service) -> Option<String> {
+    let (allowance, figures) = (service.fetch.budget().allowance(), service.figures);
+    let requests = allowance.requests.filter(|share| share.left < figures.missing());
+    let volume = allowance.bytes.filter(|share| share.left < figures.bytes());
+    let left: Vec<String> = requests
+        .map(|share| format!("{} requests", share.left))
+        .into_iter()
+        .chain(volume.map(|share| bytes(share.left)))
+        .collect();
+    let name = plain(service.fetch.service());
+    (!left.is_empty())
+        .then(|| format!("{name}: your limits leave {}: it will not all be fetched", left.join(" and ")))
+}
+
 /// What was fetched.
 pub(super) fn fetched(progress: &Progress, noun: &str, took: Duration) -> String {
     let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);

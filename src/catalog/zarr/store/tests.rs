@@ -54,6 +54,23 @@ fn one_broken_node_leaves_the_rest() {
     assert!(store.node("worse").is_err());
 }
 
+/// zarr-python 3 writes `.zmetadata` of version 2 on one line, and the files themselves with indentation.
+#[test]
+fn a_part_of_one_line_is_set_out() {
+    let part = r#"{"a": [1, 2.50, []], "b":{}, "c\"{,": {"d": "x: [1, 2]\\"}, "e": "\u00e9"}"#;
+    let document = format!(
+        r#"{{"metadata": {{".zgroup": {{"zarr_format": 2}}, ".zattrs": {part}}}, "zarr_consolidated_format": 1}}"#
+    );
+    let store = Store::parse_v2_consolidated(&bytes(document)).unwrap();
+    let expected = "{\n  \"a\": [\n    1,\n    2.50,\n    []\n  ],\n  \"b\": {},\n  \"c\\\"{,\": {\n    \"d\": \"x: [1, 2]\\\\\"\n  },\n  \"e\": \"\\u00e9\"\n}";
+    assert_eq!(store.file("", ".zattrs").unwrap(), expected);
+    assert_eq!(store.file("", ".zgroup").unwrap(), "{\n  \"zarr_format\": 2\n}");
+    // Nothing grows without a bound.
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(indented(deep.as_bytes()), None);
+    assert_eq!(indented(b"]]}").map(|text| text.len()), Some(6));
+}
+
 #[test]
 fn hostile_paths() {
     let deep = "a/".repeat(100);
