@@ -14,6 +14,9 @@ use crate::namespace::cache_b::stores::{Described, OpenStore, Stores};
 use crate::namespace::name::{decode, encode};
 use crate::namespace::{Directory, Entry, Kind, Listing, Node};
 
+/// What writers put into a group that they repeat.
+const MEMBER: &[u8] = b"\"consolidated_metadata\"";
+
 /// A group, and what is common to groups and arrays: the metadata files beside the children.
 pub(super) struct GroupDirectory {
     pub(super) stores: Arc<Stores>,
@@ -85,10 +88,13 @@ impl GroupDirectory {
             return Ok(Node::bytes(store.root.1.clone(), None));
         }
         let part = store.store.file(&self.path, name);
-        // A group may have a consolidated document of its own; and where one of version 3 is repeated in another,
-        // writers put a member into it.
+        // A group may have a consolidated document of its own; and where one is repeated in another, writers put a
+        // member into it: of version 3 many, of version 2 zarr-python 3.
         let is_group = matches!(store.store.node(&self.path), Ok(Some(ZarrNode::Group(_))));
-        let other = name == ".zmetadata" || (name == "zarr.json" && is_group && part.is_some());
+        let more = part.as_ref().is_some_and(|part| {
+            name == "zarr.json" || part.windows(MEMBER.len()).any(|window| window == MEMBER)
+        });
+        let other = name == ".zmetadata" || (is_group && more && name != ".zattrs");
         if store.store.consolidated && !other {
             return part.map_or_else(missing, |part| Ok(Node::bytes(part, None)));
         }
