@@ -8,6 +8,7 @@
 //! the store is; and whether there is a store at all has to be told before a name in it is asked for.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -31,13 +32,15 @@ pub(super) struct Likely {
     base: Url,
     shelf: Shelf,
     /// The document by which the last store of a collection was opened; of the host: under an empty name.
-    last: Mutex<HashMap<String, &'static str>>,
+    last: Arc<Mutex<HashMap<String, &'static str>>>,
+    /// Held while one of them is written, so that nothing older is written last.
+    writing: Arc<tokio::sync::Mutex<()>>,
     shelving: TaskTracker,
 }
 
 impl Likely {
     pub(super) fn new(base: Url, shelf: Shelf) -> Self {
-        Self { base, shelf, last: Mutex::default(), shelving: TaskTracker::new() }
+        Self { base, shelf, last: Arc::default(), writing: Arc::default(), shelving: TaskTracker::new() }
     }
 
     /// The documents in the order in which to ask for them at the root of the store `path`, whose address is `url`.
@@ -53,8 +56,13 @@ impl Likely {
     pub(super) fn note(&self, path: &str, name: &'static str) {
         for scope in [collection(path), ""] {
             if self.last.lock().insert(scope.to_owned(), name) != Some(name) {
-                let (shelf, key) = (self.shelf.clone(), self.key(scope));
-                self.shelving.spawn(async move { shelf.put(key, name.into(), Timestamp::now()).await });
+                let (shelf, key, scope) = (self.shelf.clone(), self.key(scope), scope.to_owned());
+                let (last, writing) = (Arc::clone(&self.last), Arc::clone(&self.writing));
+                self.shelving.spawn(async move {
+                    let _one = writing.lock().await;
+                    let name = last.lock().get(&scope).copied().unwrap_or(name);
+                    shelf.put(key, name.into(), Timestamp::now()).await;
+                });
             }
         }
     }
