@@ -41,7 +41,7 @@ fn eight(bench: &Bench, mount: &super::harness::Mount) -> Vec<Sample> {
 fn mount_two_downloads_at_once() {
     let bench = Bench::demo();
     let mount = bench.mount();
-    bench.fault("/stac/download* -> stall after=16k for=150ms");
+    bench.fault("/stac/download* -> stall after=1k for=150ms");
     read_at_once(&bench, &eight(&bench, &mount));
     assert_eq!(bench.emulator.journal().peak(Endpoint::Download), 2);
     assert_eq!(bench.emulator.journal().refused(), 0);
@@ -56,7 +56,7 @@ fn mount_two_downloads_over_two_mounts() {
     let (one, two) = (bench.mount_at("one"), bench.mount_at("two"));
     let mut samples = eight(&bench, &one);
     samples.extend(eight(&bench, &two));
-    bench.fault("/stac/download* -> stall after=16k for=150ms");
+    bench.fault("/stac/download* -> stall after=1k for=150ms");
     read_at_once(&bench, &samples);
     assert_eq!(bench.emulator.journal().peak(Endpoint::Download), 2);
     assert_eq!(bench.emulator.journal().refused(), 0);
