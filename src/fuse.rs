@@ -93,7 +93,7 @@ impl Adapter {
         let passthrough = Passthrough::new(stack_depth);
         Self {
             filesystem,
-            answers: Answers::new(runtime),
+            answers: Answers::new(runtime, session::threads()),
             presentation,
             kernel: Kernel::default(),
             passthrough,

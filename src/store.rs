@@ -115,13 +115,11 @@ pub struct Plan {
     pub frontier: Arc<Frontier>,
 }
 
-/// Up to which block something has been done for a run of reads.
+/// How far a run of reads has come.
 #[derive(Debug, Default)]
 pub struct Frontier {
-    /// All blocks have been asked for.
+    /// Up to this block all have been asked for.
     asked: AtomicU64,
-    /// What is on disk has been brought into the page cache.
-    paged: AtomicU64,
 }
 
 /// What came of the wish to fetch something that nobody waits for.

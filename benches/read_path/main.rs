@@ -3,6 +3,7 @@
 //!
 //! - [`service`] is the stand-in in a process of its own: the network's speed, the journal;
 //! - [`mounts`] are dcmsfs and rclone, each mounted anew for what is to be cold;
+//! - [`bare`] is a FUSE file system that does nothing else than answer: what FUSE itself costs;
 //! - [`job`] runs a program and takes its time; [`reader`] is the program that only reads;
 //! - [`rows`] say what is measured, against whom, and what is at least expected;
 //! - [`report`] makes the table.
@@ -12,6 +13,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a measurement waits for other processes by the clock")]
 
+mod bare;
 mod job;
 mod mounts;
 mod reader;
@@ -51,6 +53,9 @@ enum Task {
     /// Reads a file and says how long it took
     #[command(hide = true)]
     Read(reader::Flags),
+    /// Serves its standard input as a file
+    #[command(hide = true)]
+    Bare(bare::Flags),
     /// Makes the kernel forget the pages of files
     #[command(hide = true)]
     Drop { files: Vec<PathBuf> },
@@ -104,6 +109,8 @@ pub(crate) struct Stage {
     /// A directory for mounts, caches and copies. It is removed at the end.
     pub(crate) work: PathBuf,
     pub(crate) program: PathBuf,
+    /// This program, where everybody may run it.
+    pub(crate) this: PathBuf,
     pub(crate) python: PathBuf,
 }
 
@@ -119,6 +126,7 @@ fn main() -> ExitCode {
     let done = match &flags.command {
         Some(Task::Serve { files }) => service::serve(files),
         Some(Task::Read(flags)) => reader::run(flags),
+        Some(Task::Bare(flags)) => bare::run(flags),
         Some(Task::Drop { files }) => files.iter().try_for_each(|file| reader::drop_pages(file)),
         None => run(&flags.run),
     };
@@ -189,8 +197,10 @@ fn prepare(flags: &Run) -> Result<Stage> {
     // A copy that everybody may run, wherever it was built, and that no build replaces meanwhile.
     let program = work.join("dcmsfs");
     fs::copy(&flags.program, &program)?;
+    let copy = work.join("read_path");
+    fs::copy(&this, &copy)?;
     let service = Service::start(&data)?;
-    let stage = Stage { service, data, paths, work, program, python };
+    let stage = Stage { service, data, paths, work, program, this: copy, python };
     mounts::login(&stage)?;
     Ok(stage)
 }

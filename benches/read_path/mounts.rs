@@ -102,6 +102,7 @@ impl Mount {
         let mut command = program(stage, &home, settings)?;
         command.arg("--config").arg(home.join("config.toml"));
         command.args(["--foreground", "--log", "warn", "--log-file"]).arg(home.join("log")).arg(&point);
+        command.stdin(Stdio::null());
         Mount::wait(command, point, home)
     }
 
@@ -114,14 +115,35 @@ impl Mount {
         command.args(["--http-url", &format!("{}/", stage.service.plain_url(folder))]);
         command.args(["--http-headers", &format!("Authorization,Bearer {}", stage.service.token)]);
         command.args(["--read-only", "--vfs-cache-mode", "full", "--cache-dir"]).arg(home.join("cache"));
+        command.stdin(Stdio::null());
         Mount::wait(command, point, home)
+    }
+
+    /// A file of the local disk through the least of all FUSE file systems, out of memory or out of the file.
+    pub(crate) fn bare(stage: &Stage, file: &Path, memory: bool, ordinary: bool) -> Result<Mount> {
+        let home = new_home(stage)?;
+        let point = home.join("mnt");
+        fs::create_dir_all(&point)?;
+        let mut command =
+            if ordinary { room::without_privileges(&stage.this, &home)? } else { Command::new(&stage.this) };
+        command.arg("bare").arg(&point).stdin(fs::File::open(file)?);
+        if memory {
+            command.arg("--memory");
+        }
+        let mount = Mount::wait(command, point, home)?;
+        if !ordinary {
+            // As dcmsfs does where it may.
+            let device = nix::sys::stat::stat(&mount.point)?.st_dev;
+            let device = format!("{}:{}", nix::sys::stat::major(device), nix::sys::stat::minor(device));
+            dcmsfs::sys::readahead::set(&device, 512 << 10)?;
+        }
+        Ok(mount)
     }
 
     fn wait(mut command: Command, point: PathBuf, home: PathBuf) -> Result<Mount> {
         fs::create_dir_all(&point)?;
         let name = command.get_program().to_string_lossy().into_owned();
-        let command =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(home.join("errors"))?);
+        let command = command.stdout(Stdio::null()).stderr(fs::File::create(home.join("errors"))?);
         let child = command.spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => format!("{name} is not installed"),
             _ => format!("{name}: {error}"),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::job::Timed;
+use crate::job::{self, Timed};
 use crate::mounts::{Mount, Settings};
 use crate::report::Outcome;
 use crate::service::{Counts, Profile};
@@ -180,6 +180,17 @@ fn rclone(name: &'static str, work: impl Fn(&Stage, &Path) -> Result<Timed> + 's
         let mount = Mount::rclone(stage, &folder.to_string_lossy())?;
         let file = mount.point.join(file);
         on_mount(stage, &mount, || work(stage, &file))
+    })
+}
+
+/// Work on a file through the least of all FUSE file systems, after its pages were dropped or not; out of memory or
+/// out of the local file.
+fn bare(name: &'static str, memory: bool, work: impl Fn(&Stage, &Path) -> Result<Timed> + 'static) -> Try {
+    Box::new(move |stage| {
+        let source = local(stage, name);
+        let mount = Mount::bare(stage, &source, memory, !memory)?;
+        job::drop_pages(&[&source])?;
+        on_mount(stage, &mount, || work(stage, &mount.point.join(crate::bare::NAME)))
     })
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use fuser::Errno;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -24,11 +25,16 @@ pub(super) struct Answers {
     runtime: Handle,
     /// Reads that the disk was asked for lately, with their callers.
     watched: Arc<Mutex<Vec<Watched>>>,
+    /// For FUSE threads that wait for the disk themselves. One of them stays without, for what needs no disk, and to
+    /// take in new requests when the disk hangs.
+    places: Arc<Semaphore>,
 }
 
 impl Answers {
-    pub(super) fn new(runtime: Handle) -> Self {
-        Self { runtime, watched: Arc::default() }
+    /// `threads`: how many FUSE threads there are.
+    pub(super) fn new(runtime: Handle, threads: usize) -> Self {
+        let places = Arc::new(Semaphore::new(threads.saturating_sub(1)));
+        Self { runtime, watched: Arc::default(), places }
     }
 
     /// Runs `work` for a request of `caller`, and `reply` with what came of it. A caller who is told to
@@ -55,8 +61,9 @@ impl Answers {
         self.runtime.spawn_blocking(work);
     }
 
-    /// Replies with what is on disk, from the thread that reads it: each further thread that a small read
-    /// passes through costs more than the disk does. `work` is for what turns out damaged.
+    /// Replies with what is on disk, from the thread that reads it: the FUSE thread itself if another one is left for
+    /// other requests. Each further thread that a small read passes through costs as much as the disk does. `work` is for
+    /// what turns out damaged.
     pub(super) fn answer_from_disk(
         &self,
         caller: Caller,
@@ -64,19 +71,29 @@ impl Answers {
         work: impl Future<Output = Result<Bytes>> + Send + 'static,
         reply: impl FnOnce(Answer) + Send + 'static,
     ) {
+        let place = self.places.try_acquire().ok();
+        if place.is_none()
+            && let Some(bytes) = read.at_once()
+        {
+            return reply(Ok(bytes));
+        }
         // Whoever comes first takes it: a disk may be as silent as a network.
         let reply = Arc::new(Mutex::new(Some(reply)));
         let waiting: Weak<dyn Waiting> = Arc::downgrade(&reply) as Weak<dyn Waiting>;
         self.watch(caller, waiting);
         let answers = self.clone();
-        self.runtime.spawn_blocking(move || {
+        let run = move || {
             let bytes = read.run();
             let Some(reply) = reply.lock().take() else { return };
             match bytes {
                 Some(bytes) => reply(Ok(bytes)),
                 None => answers.answer(caller, work, reply),
             }
-        });
+        };
+        match place {
+            Some(_place) => run(),
+            None => drop(self.runtime.spawn_blocking(run)),
+        }
     }
 
     /// Looks at the caller of a read that the disk has not brought in a while. Most are answered by then, and cost no

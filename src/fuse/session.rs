@@ -10,9 +10,14 @@ use tokio::sync::oneshot;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fuse::Adapter;
 
-/// Kernel requests are taken in by this many threads at least and at most; more than cores change nothing
-/// (fuse.md 4.2).
-const THREADS: (usize, usize) = (2, 8);
+/// Kernel requests are taken in by this many threads at least and at most.
+const THREADS: (usize, usize) = (3, 9);
+
+/// How many threads take in the kernel's requests: one for each core, as more change nothing (fuse.md 4.2), and one that
+/// never waits for the disk.
+pub fn threads() -> usize {
+    thread::available_parallelism().map_or(0, usize::from).saturating_add(1).clamp(THREADS.0, THREADS.1)
+}
 
 /// A running session.
 pub struct Running {
@@ -27,8 +32,7 @@ pub struct Running {
 /// `Configuration` when the kernel does not take the handshake.
 pub fn start(device: OwnedFd, adapter: Adapter, allow_other: bool) -> Result<Running> {
     let mut config = Config::default();
-    let cores = thread::available_parallelism().map_or(THREADS.0, usize::from);
-    config.n_threads = Some(cores.clamp(THREADS.0, THREADS.1));
+    config.n_threads = Some(threads());
     config.clone_fd = true;
     // The kernel refuses other users itself; root's own look (`allow_other` off) is refused there too.
     config.acl = if allow_other { SessionACL::All } else { SessionACL::Owner };

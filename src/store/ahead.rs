@@ -17,9 +17,6 @@ const SHARE: u64 = 3;
 /// Transfers that one reader has at most, where a service allows many: beyond that the line is mostly full.
 const TRANSFERS: u64 = 8;
 
-/// Blocks that are brought into the page cache at once, and are there ahead of a run.
-const PAGED: u64 = 64;
-
 impl Object {
     /// Where a transfer for `plan` ends that begins at `from`: within this reader's share of the memory, and
     /// where others may go on meanwhile: in the middle of what is left of the file if there are two.
@@ -80,38 +77,6 @@ impl Object {
         let run = self.missing(&state, start..(start + window.min(self.part(end))).min(end));
         plan.frontier.asked.store(run.end, Ordering::Release);
         self.launch(&mut state, run, Some(slot), Want::Bytes);
-    }
-
-    /// Sees to it that the blocks behind `read` which are on disk are in the page cache before they are read:
-    /// each would cost a wait for the disk and the change of threads that goes with it.
-    pub(super) fn page_ahead(self: &Arc<Self>, read: &Range<u64>, plan: &Plan) {
-        let Some(entry) = self.entry().filter(|_| plan.ahead > 0) else { return };
-        let paged = plan.frontier.paged.load(Ordering::Acquire);
-        if (read.end + PAGED / 2..=read.end + 4 * PAGED).contains(&paged) {
-            return;
-        }
-        let from = if (read.end..=read.end + PAGED).contains(&paged) { paged } else { read.end };
-        let held = (from..from + PAGED).take_while(|block| entry.holds(*block)).count() as u64;
-        // Two threads may come here at once: one of them goes on.
-        let mine = plan.frontier.paged.compare_exchange(
-            paged,
-            from + held.max(1),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        if held > 0 && mine.is_ok() {
-            let (object, entry) = (Arc::clone(self), Arc::clone(entry));
-            self.shared.runtime.spawn_blocking(move || {
-                // What has just been fetched is still in memory, and need not come back from the disk.
-                let wanted = |block: &u64| !object.shared.memory.holds(object.key(*block));
-                let mut left = from..from + held;
-                while let Some(first) = left.find(wanted) {
-                    let end = (first..left.end).find(|block| !wanted(block)).unwrap_or(left.end);
-                    entry.page_in(first..end);
-                    left.start = end;
-                }
-            });
-        }
     }
 
     /// Begins to fetch what is missing of the first `most` bytes, if a slot is free.

@@ -29,6 +29,11 @@ pub struct DiskRead {
 }
 
 impl DiskRead {
+    /// The bytes if the page cache has all of them, and they were checked before. Never blocks.
+    pub fn at_once(&self) -> Option<Bytes> {
+        self.entry.read_now(self.range).filter(|bytes| bytes.len() as u64 == self.range.len())
+    }
+
     /// The bytes; `None` when some turn out damaged, and have to be fetched. Blocks on the disk.
     pub fn run(&self) -> Option<Bytes> {
         self.entry.read(self.range).filter(|bytes| bytes.len() as u64 == self.range.len())
@@ -36,22 +41,18 @@ impl DiskRead {
 }
 
 impl Store {
-    /// The bytes of `range` if all of them are in memory, or on disk and in the kernel's page cache: for
-    /// answers in place. Never blocks.
+    /// The bytes of `range` if all of them are in memory, or where they are if all of them are on disk: for answers in
+    /// place. Never blocks.
     pub fn ready(&self, object: &Arc<Object>, range: ByteRange, plan: &Plan) -> Ready {
         let Some(length) = object.known_length().filter(|_| !object.is_stale()) else { return Ready::Not };
         let range = range.clamp_to(length);
         let blocks = covering(range);
         let ready = match (object.in_memory(&blocks, range), object.entry()) {
             (Some(bytes), _) => Ready::Here(bytes),
-            (None, Some(entry)) => match entry.read_now(range) {
-                Some(bytes) => Ready::Here(bytes),
-                None if blocks.clone().all(|block| entry.holds(block)) => {
-                    Ready::OnDisk(DiskRead { entry: Arc::clone(entry), range })
-                }
-                None => Ready::Not,
-            },
-            (None, None) => Ready::Not,
+            (None, Some(entry)) if blocks.clone().all(|block| entry.holds(block)) => {
+                Ready::OnDisk(DiskRead { entry: Arc::clone(entry), range })
+            }
+            (None, _) => Ready::Not,
         };
         match &ready {
             Ready::Here(bytes) if bytes.len() as u64 != range.len() => return Ready::Not,
@@ -60,7 +61,6 @@ impl Store {
         }
         object.note_interest(blocks.end.saturating_sub(1));
         object.read_ahead(&blocks, plan);
-        object.page_ahead(&blocks, plan);
         ready
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::transfer::read;
-use super::{Bar, Row, Try, Unit, Work, known, local, on, on_mount, ours, plain, rclone, shown};
+use super::{Bar, Row, Try, Unit, Work, bare, known, local, on, on_mount, ours, plain, rclone, shown};
 use crate::job::{self, Timed};
 use crate::mounts::{Mount, Settings};
 use crate::service::Profile;
@@ -153,6 +153,7 @@ fn dropped() -> [Row; 2] {
         Row::new(name, Profile::None, unit)
             .add("dcmsfs", work(how))
             .add("ext4", plain(move |stage| cold_local(stage, how)))
+            .add("bare FUSE", bare(LARGE, false, move |stage, path| how.read(stage, path)))
             .bar(Bar::Faster("ext4", bar))
             .bar(Bar::Bytes(1 << 20))
     };
@@ -180,6 +181,7 @@ fn memory() -> [Row; 3] {
         let work = on(LARGE, |stage, path| SEQUENTIAL.read(stage, path));
         Row::new("daemon's memory: sequential 1 MiB, no pages", Profile::None, Unit::BytesPerSecond)
             .add("dcmsfs", ours(settings.clone(), dropped, work))
+            .add("bare FUSE", bare(LARGE, true, |stage, path| SEQUENTIAL.read(stage, path)))
             .bar(Bar::Requests(0))
     };
     let row = |name, how: How, bar| {
@@ -187,6 +189,7 @@ fn memory() -> [Row; 3] {
         let work = on(LARGE, move |stage, path| how.read(stage, path));
         Row::new(name, Profile::None, Unit::PerSecond)
             .add("dcmsfs", ours(settings, on(LARGE, |_, path| read(path).map(drop)), work))
+            .add("bare FUSE", bare(LARGE, true, move |stage, path| how.read(stage, path)))
             .bar(Bar::Rate(bar))
             .bar(Bar::Requests(0))
     };

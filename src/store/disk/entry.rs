@@ -136,23 +136,6 @@ impl Entry {
         None
     }
 
-    /// Brings `blocks` into the page cache and checks those that were not yet. By reading them: what posix_fadvise(2)
-    /// brings comes in single pages, and is read by half the speed ever after. Blocks on the disk: for the blocking
-    /// pool.
-    pub fn page_in(&self, blocks: Range<u64>) {
-        let mut first = blocks.start;
-        while first < blocks.end {
-            let end = blocks.end.min(first + STRIDE);
-            let range = ByteRange::new(first * BLOCK, end * BLOCK).clamp_to(self.length());
-            // The last block tells whether all are there already.
-            let last = ByteRange::new((end - 1) * BLOCK, end * BLOCK);
-            if self.read_now(last).is_none() && self.read(range).is_none() {
-                return;
-            }
-            first = end;
-        }
-    }
-
     /// The bytes, or the blocks that are damaged.
     fn read_checked(
         &self,

@@ -84,21 +84,6 @@ fn a_complete_object_is_sealed_and_given_out_once_checked() {
 }
 
 #[test]
-fn blocks_that_were_paged_in_are_there_without_waiting() {
-    let dir = directory();
-    let length = 40 * BLOCK + 5;
-    store(&open(dir.path()), 1, length, 0..41);
-    let disk = open(dir.path());
-    let entry = disk.find(&id(1)).unwrap();
-    let range = |blocks: std::ops::Range<u64>| ByteRange::new(blocks.start * BLOCK, blocks.end * BLOCK);
-    assert_eq!(entry.read_now(range(20..22)), None);
-    entry.page_in(3..41);
-    assert_eq!(entry.read_now(range(0..3)), None);
-    assert_eq!(entry.read_now(range(3..41)).map(|bytes| bytes.len() as u64), Some(length - 3 * BLOCK));
-    assert_eq!(check(&entry, 1, "v1"), 41);
-}
-
-#[test]
 fn all_files_are_private() {
     let dir = directory();
     let disk = open(&dir.path().join("made/here"));
