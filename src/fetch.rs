@@ -6,6 +6,7 @@
 
 mod book;
 pub mod budget;
+mod connections;
 mod documents;
 mod ledger;
 mod limits;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::futures::Notified;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use url::Url;
 
@@ -29,6 +31,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind, Result};
 pub use crate::fetch::book::{Counts, Period};
 use crate::fetch::budget::{Budget, UNNAMED_PAUSE};
+use crate::fetch::connections::Connections;
 pub use crate::fetch::documents::Document;
 pub use crate::fetch::limits::{Allowance, Limit, Measure, Spent};
 use crate::fetch::retry::Retry;
@@ -58,6 +61,7 @@ struct Inner {
     keyring: Keyring,
     /// Learnt once per service: whether a part can be asked for.
     ranges: Mutex<Option<(bool, Instant)>>,
+    connections: Connections,
     traffic: Traffic,
     budget: Budget,
 }
@@ -82,6 +86,7 @@ impl Fetch {
             credentials,
             keyring,
             ranges: Mutex::default(),
+            connections: Connections::default(),
             traffic: Traffic::default(),
             budget,
         }))
@@ -111,6 +116,12 @@ impl Fetch {
     /// Slots in use and slots there are.
     pub fn slots(&self) -> (usize, usize) {
         self.0.slots.usage()
+    }
+
+    /// Whether so many transfers at once would need a new connection, which costs some round trips and is slow at first:
+    /// likely when there were never so many.
+    pub fn needs_connection(&self, transfers: usize) -> bool {
+        self.0.connections.need(transfers)
     }
 
     /// Whether a slot for reading ahead may be free; cheap.
@@ -144,10 +155,18 @@ impl Fetch {
             self.wait_until_welcome().await?;
             let held = match slot.take() {
                 Some(slot) => slot,
-                None => self.0.slots.acquire().await?,
+                None => {
+                    self.0.connections.spare(&*self.0.slots).await;
+                    self.0.slots.acquire().await?
+                }
             };
             if !self.admit().await? {
                 continue;
+            }
+            let brief = self.0.connections.ask(ask.range);
+            // The connection of whoever gave the slot back is free again a moment later. The first goes to the reader.
+            for _ in 0..=u8::from(guess) {
+                yield_now().await;
             }
             let seen = self.0.keyring.generation(url);
             // Only time spent asking counts: a queue or a pause that the service wants is not its slowness.
@@ -158,17 +177,19 @@ impl Fetch {
                 Ok(answer) => {
                     self.0.traffic.answered();
                     self.learn_ranges(ask, &answer);
+                    self.0.connections.answered(self.0.slots.usage().0);
                     return Ok(Transfer {
                         answer,
                         fetch: self.clone(),
                         slot: held,
                         answered: began.elapsed(),
+                        _brief: brief,
                     });
                 }
                 Err(error) => self.note(error),
             };
             let error = self.too_many(error);
-            drop(held);
+            drop((held, brief));
             if left.is_zero() || guess {
                 return Err(error);
             }

@@ -54,8 +54,8 @@ pub struct Slot {
     permit: Option<OwnedSemaphorePermit>,
     narrowing: Arc<Narrowing>,
     queue: Arc<Queue>,
-    _lock: Option<File>,
-    _running: Counted,
+    lock: Option<File>,
+    running: Option<Counted>,
     ahead: Arc<Ahead>,
 }
 
@@ -140,6 +140,8 @@ impl Drop for Slot {
     fn drop(&mut self) {
         // The mark may outlive the slot.
         self.ahead.promote();
+        // Whoever is told that a slot is free finds it free.
+        drop((self.lock.take(), self.running.take()));
         if let Some(permit) = self.permit.take() {
             self.narrowing.keep_back(permit);
         }
@@ -166,10 +168,10 @@ impl Narrowing {
 }
 
 /// One more, until dropped.
-struct Counted(Arc<AtomicUsize>);
+pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
-    fn new(counter: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(counter: &Arc<AtomicUsize>) -> Self {
         counter.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(counter))
     }
@@ -235,8 +237,8 @@ impl UserSlots {
             permit: Some(permit),
             narrowing: Arc::clone(&self.narrowing),
             queue: Arc::clone(&self.queue),
-            _lock: lock,
-            _running: running,
+            lock,
+            running: Some(running),
             ahead: Arc::new(Ahead { counted: Mutex::new(ahead), queue: Arc::clone(&self.queue) }),
         }
     }
@@ -387,6 +389,21 @@ mod tests {
         let slots = UserSlots::local(1, Duration::from_secs(3));
         let _held = slots.acquire().await.unwrap();
         assert_eq!(slots.acquire().await.err().map(|e| e.kind()), Some(ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_is_told_that_a_slot_is_free_finds_it_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let slots = UserSlots::shared(1, directory.path().join("slots"), LONG).unwrap();
+        for _ in 0..2000 {
+            let held = slots.acquire().await.unwrap();
+            let freed = slots.freed();
+            let dropped = tokio::spawn(async move { drop(held) });
+            freed.await;
+            assert_eq!(slots.usage().0, 0);
+            assert!(matches!(slots.lock(), Locked::Here(_)));
+            dropped.await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

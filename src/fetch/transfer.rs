@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::backend::answer::Answer;
 use crate::error::Result;
 use crate::fetch::Fetch;
-use crate::fetch::slots::{Queue, Slot};
+use crate::fetch::slots::{Counted, Queue, Slot};
 
 /// A transfer under way. It holds its slot until dropped.
 pub struct Transfer {
@@ -18,6 +18,7 @@ pub struct Transfer {
     pub answered: Duration,
     pub(super) fetch: Fetch,
     pub(super) slot: Slot,
+    pub(super) _brief: Option<Counted>,
 }
 
 impl Drop for Transfer {

@@ -3,6 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use crate::store::board::Want;
 use crate::store::object::Object;
@@ -16,6 +19,9 @@ const SHARE: u64 = 3;
 
 /// Transfers that one reader has at most, where a service allows many: beyond that the line is mostly full.
 const TRANSFERS: u64 = 8;
+
+/// So long a slot is waited for at most before it is looked again whether it is still wanted.
+const LATER: Duration = Duration::from_secs(1);
 
 impl Object {
     /// Where a transfer for `plan` ends that begins at `from`: within this reader's share of the memory, and
@@ -38,11 +44,15 @@ impl Object {
     }
 
     /// The blocks that one transfer brings of a file that is wanted whole: with two of them a half, if it is not too
-    /// large.
+    /// large; a little more for the first one while the second has no connection yet.
     pub(super) fn segment(&self, block: u64, length: u64) -> Range<u64> {
         let end = length.div_ceil(BLOCK);
         let most = self.share() * 3 / 2;
-        let size = most.min(end.div_ceil(self.transfers())).max(1);
+        let part = || match self.transfers() {
+            2 if self.remote.fetch.needs_connection(2) => end * 9 / 16,
+            transfers => end.div_ceil(transfers),
+        };
+        let size = most.min(*self.part_size.get_or_init(part)).max(1);
         let start = block / size * size;
         start..(start + size).min(end)
     }
@@ -56,8 +66,16 @@ impl Object {
         let asked = plan.frontier.asked.load(Ordering::Acquire);
         let reach = window * self.transfers();
         let covered = read.end + reach - window / 2 <= asked && asked <= read.end + 2 * reach;
-        if window == 0 || covered || !self.may_read_ahead() {
+        if window == 0 || covered {
             return;
+        }
+        let later = || {
+            if plan.whole {
+                self.read_ahead_later(read, plan);
+            }
+        };
+        if !self.may_read_ahead() {
+            return later();
         }
         let from = if (read.end..=read.end + reach).contains(&asked) { asked } else { read.end };
         let horizon = if plan.whole { 0..u64::MAX } else { from..read.end + reach };
@@ -66,7 +84,7 @@ impl Object {
             return;
         };
         // Outside the lock: a slot may be a lock file.
-        let Some(slot) = self.remote.fetch.spare_slot() else { return };
+        let Some(slot) = self.remote.fetch.spare_slot() else { return later() };
         let mut state = self.state.lock();
         let Some(end) = state.length.map(|length| length.div_ceil(BLOCK)) else { return };
         // Where something has just failed, a guess would only fail, too.
@@ -74,9 +92,25 @@ impl Object {
         if doubtful || state.awaited.contains_key(&start) || start >= end {
             return;
         }
-        let run = self.missing(&state, start..(start + window.min(self.part(end))).min(end));
+        let run = self.missing(&state, start..(start + window.min(self.part(end))).min(end), plan.whole);
         plan.frontier.asked.store(run.end, Ordering::Release);
         self.launch(&mut state, run, Some(slot), Want::Bytes);
+    }
+
+    /// The same once a slot is free: of a file that is wanted whole nothing else may ask before its reader has got what
+    /// it waits for.
+    fn read_ahead_later(self: &Arc<Self>, read: &Range<u64>, plan: &Plan) {
+        if self.streams() || self.later.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (object, read, plan) = (Arc::clone(self), read.clone(), plan.clone());
+        self.shared.runtime.spawn(async move {
+            let _ = timeout(LATER, object.remote.fetch.slot_freed()).await;
+            object.later.store(false, Ordering::Release);
+            if !object.is_left() {
+                object.read_ahead(&read, &plan);
+            }
+        });
     }
 
     /// Begins to fetch what is missing of the first `most` bytes, if a slot is free.
@@ -104,7 +138,7 @@ impl Object {
                 continue;
             }
             let end = state.length.map_or(1, |length| length.div_ceil(BLOCK).min(blocks));
-            let run = self.missing(&state, start..end);
+            let run = self.missing(&state, start..end, false);
             self.launch(&mut state, run, Some(slot), Want::Bytes);
             begun = Begun::Asked;
         }

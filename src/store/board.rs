@@ -63,8 +63,8 @@ impl Object {
         }
         let known = |block: &u64| state.awaited.contains_key(block) || self.is_here(*block);
         let first = (blocks.start..block).find(|block| !known(block)).unwrap_or(block);
-        let run = Some(self.missing(&state, first..blocks.end)).filter(|run| run.contains(&block));
-        let run = run.unwrap_or_else(|| self.missing(&state, block..blocks.end));
+        let run = Some(self.missing(&state, first..blocks.end, in_turn)).filter(|run| run.contains(&block));
+        let run = run.unwrap_or_else(|| self.missing(&state, block..blocks.end, in_turn));
         self.launch(&mut state, run, None, Want::Bytes);
         match state.awaited.get(&block) {
             Some(promise) => Claimed::Awaited(promise.waiter()),
@@ -74,12 +74,13 @@ impl Object {
     }
 
     /// The first of `blocks` and those behind it up to more than a few that are here or on their way: a second
-    /// request would cost more than to bring those few again.
-    pub(super) fn missing(&self, state: &State, blocks: Range<u64>) -> Range<u64> {
+    /// request would cost more than to bring those few again. Those are more where `all` will be read: each gap takes a
+    /// slot from what is large.
+    pub(super) fn missing(&self, state: &State, blocks: Range<u64>, all: bool) -> Range<u64> {
         let start = blocks.start;
         let mut end = start + 1;
         for block in start + 1..blocks.end {
-            if block - end > ((end - start) / 4).min(FEW) {
+            if block - end > if all { FEW } else { ((end - start) / 4).min(FEW) } {
                 break;
             }
             if !state.awaited.contains_key(&block) && !self.is_here(block) {

@@ -41,6 +41,10 @@ pub struct Object {
     interest: Notify,
     /// Up to this block there is something to be fetched for its readers.
     reach: AtomicU64,
+    /// Blocks of one part, once it is wanted whole.
+    pub(super) part_size: OnceLock<u64>,
+    /// Whether a slot for the rest of it is waited for.
+    pub(super) later: AtomicBool,
     /// Reads so far, and whether nobody has it open any more.
     reads: AtomicU64,
     left: AtomicBool,
@@ -118,6 +122,8 @@ impl Object {
             wanted: AtomicU64::new(NOBODY),
             interest: Notify::new(),
             reach: AtomicU64::new(0),
+            part_size: OnceLock::new(),
+            later: AtomicBool::new(false),
             reads: AtomicU64::new(0),
             left: AtomicBool::new(false),
             failed_before,

@@ -9,7 +9,7 @@ pub(super) const TURN: u64 = 8 * 1024 * 1024;
 /// Whoever waits for a slot waits so long for a transfer that is about to end by itself, at least and at most: what
 /// has been sent already would come twice.
 const GRACE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(100));
-/// So many bytes come soon, as long as nothing is known of the rate.
+/// So many bytes come soon, whatever the rate was so far: a connection is slow at first.
 const SOON: u64 = 1024 * 1024;
 
 /// What a transfer has brought since it has its slot.
@@ -42,10 +42,11 @@ impl Turn {
     pub(super) fn goes_on_until(&mut self, left: Option<u64>) -> Option<Instant> {
         let now = Instant::now();
         let until = *self.asked.get_or_insert(now) + self.grace;
-        let soon = left.is_some_and(|left| match self.bytes {
-            0 => left <= SOON,
+        let at_rate = |left: u64| match self.bytes {
+            0 => false,
             bytes => (now - self.began).mul_f64(left as f64 / bytes as f64) <= self.grace,
-        });
+        };
+        let soon = left.is_some_and(|left| left <= SOON || at_rate(left));
         (soon && now < until).then_some(until)
     }
 }
@@ -64,8 +65,11 @@ mod tests {
         assert_eq!(turn.goes_on_until(Some(SOON)), Some(Instant::now() + 30 * MS));
         advance(10 * MS).await;
         turn.took(100);
-        assert_eq!(turn.goes_on_until(Some(200)), Some(Instant::now() + 20 * MS));
-        assert_eq!(turn.goes_on_until(Some(400)), None);
+        assert_eq!(turn.goes_on_until(Some(SOON)), Some(Instant::now() + 20 * MS));
+        assert_eq!(turn.goes_on_until(Some(SOON + 1)), None);
+        turn.took(SOON);
+        assert_eq!(turn.goes_on_until(Some(2 * SOON)), Some(Instant::now() + 20 * MS));
+        assert_eq!(turn.goes_on_until(Some(4 * SOON)), None);
         advance(20 * MS).await;
         assert_eq!(turn.goes_on_until(Some(1)), None);
     }
