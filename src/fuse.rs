@@ -28,9 +28,10 @@ use tokio::runtime::Handle;
 use crate::filesystem::{Absent, Filesystem, Found, Keep, Ready};
 use crate::fuse::answers::Answers;
 use crate::fuse::attributes::Presentation;
-use crate::fuse::listing::entries;
+use crate::fuse::listing::{Listed, end_of_attributes, entries};
 use crate::fuse::passthrough::Passthrough;
 use crate::fuse::report::report;
+use crate::namespace::Kind;
 use crate::sys::caller::Caller;
 
 /// Background requests (the kernel's read-ahead) in flight: the library's default of 16 costs a factor of 5
@@ -276,9 +277,14 @@ impl fuser::Filesystem for Adapter {
                 let mut reply = reply;
                 match result {
                     Ok((directory, listing)) => {
-                        for (next, entry) in entries(&directory, &listing, offset) {
-                            let kind = attributes::file_type(entry.kind);
-                            if reply.add(INodeNo(entry.inode), next, kind, entry.name.as_ref()) {
+                        for (next, listed) in entries(&directory, &listing, offset) {
+                            let (inode, kind, name) = match &listed {
+                                Listed::Dots(name, inode) => (*inode, Kind::Directory, *name),
+                                Listed::Named(entry) => {
+                                    (directory.inode_of(&entry.name), entry.kind, &*entry.name)
+                                }
+                            };
+                            if reply.add(INodeNo(inode), next, attributes::file_type(kind), name) {
                                 break;
                             }
                         }
@@ -304,8 +310,11 @@ impl fuser::Filesystem for Adapter {
                 let mut reply = reply;
                 match result {
                     Ok((directory, listing)) => {
-                        for (next, entry) in entries(&directory, &listing, offset) {
-                            if presentation.add_entry(&mut reply, &filesystem, &directory, next, &entry) {
+                        let end = end_of_attributes(&listing, offset);
+                        for (next, listed) in entries(&directory, &listing, offset) {
+                            if next > end
+                                || presentation.add_entry(&mut reply, &filesystem, &directory, next, &listed)
+                            {
                                 break;
                             }
                         }

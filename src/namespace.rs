@@ -315,6 +315,8 @@ pub type MakeChunk = Arc<dyn Fn(u64) -> BoxFuture<'static, Option<(String, FileN
 #[derive(Clone, Default)]
 pub struct Listing {
     fixed: Arc<[Entry]>,
+    /// What follows the last entry whose node is at hand.
+    bare: usize,
     generated: Option<Generated>,
 }
 
@@ -327,10 +329,11 @@ struct Generated {
 impl Listing {
     /// These names, in this order.
     pub fn of(entries: Vec<Entry>) -> Self {
-        Self { fixed: entries.into(), generated: None }
+        let bare = entries.iter().rposition(|entry| entry.node.is_some()).map_or(0, |last| last + 1);
+        Self { fixed: entries.into(), bare, generated: None }
     }
 
-    /// And behind them `count` more, made by `entry` from their number.
+    /// And behind them `count` more names, made by `entry` from their number without their nodes.
     #[must_use]
     pub fn and(mut self, count: u64, entry: impl Fn(u64) -> Option<Entry> + Send + Sync + 'static) -> Self {
         self.generated = Some(Generated { count, entry: Arc::new(entry) });
@@ -346,6 +349,11 @@ impl Listing {
         let generated = self.generated.as_ref()?;
         let number = position - fixed;
         if number < generated.count { (generated.entry)(number) } else { None }
+    }
+
+    /// The position from which on there are only names: their nodes take a lookup each.
+    pub fn bare(&self) -> u64 {
+        self.bare as u64
     }
 
     /// How many names there are.

@@ -158,6 +158,19 @@ fn again(before: Work<()>, work: Work<Timed>) -> Try {
     })
 }
 
+/// The same work on a mount that was ended, and on the one after it, `times` in all there; the last time counts.
+fn remounted(times: usize, work: Work<Timed>) -> Try {
+    Box::new(move |stage| {
+        let mount = Mount::dcmsfs(stage, &Settings::default())?;
+        work(stage, &mount.point)?;
+        let mount = mount.again(stage, &Settings::default())?;
+        for _ in 1..times {
+            work(stage, &mount.point)?;
+        }
+        on_mount(stage, &mount, || work(stage, &mount.point))
+    })
+}
+
 /// Work that needs no mount.
 fn plain(work: impl Fn(&Stage) -> Result<Timed> + 'static) -> Try {
     Box::new(move |stage| counted(stage, || work(stage)))

@@ -78,16 +78,18 @@ impl Presentation {
         next: u64,
         listed: &Listed,
     ) -> bool {
-        let name = listed.name.as_ref();
-        let Some(entry) = &listed.entry else {
-            // `.` and `..`: the kernel takes their names only.
-            let stat = Stat { inode: listed.inode, kind: listed.kind, size: 0, times: Times::default() };
-            let attr = self.file_attr(&stat);
-            return reply.add(INodeNo(listed.inode), next, name, &Duration::ZERO, &attr, GENERATION);
+        let entry = match listed {
+            // The kernel takes their names only.
+            Listed::Dots(name, inode) => {
+                let stat = Stat { inode: *inode, kind: Kind::Directory, size: 0, times: Times::default() };
+                let attr = self.file_attr(&stat);
+                return reply.add(INodeNo(*inode), next, name, &Duration::ZERO, &attr, GENERATION);
+            }
+            Listed::Named(entry) => entry,
         };
         let found = filesystem.lookup_entry(directory, entry);
         let attr = self.file_attr(&found.stat);
-        let full = reply.add(attr.ino, next, name, &found.ttl, &attr, GENERATION);
+        let full = reply.add(attr.ino, next, &*entry.name, &found.ttl, &attr, GENERATION);
         if full {
             filesystem.forget(found.stat.inode, 1);
         }

@@ -1,7 +1,7 @@
 //! Listings and items on disk: what was once known needs no request, in this mount or the next.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use dcms_emulator::behaviour::Sizes;
@@ -61,6 +61,54 @@ fn mount_known_paths_need_no_request_after_a_remount() {
     assert_eq!(names(mount.path.join(TILE)).unwrap(), listed);
     assert!(requests(&bench) > 0);
     mount.end();
+}
+
+/// 14.1: `find` over days that were listed once asks for nothing, in this mount and the next, and finds the same.
+#[test]
+fn mount_a_walk_after_a_remount_asks_for_nothing() {
+    let scale = Scale { items_per_day: 60, days: 3, shrink: 1000, ..Scale::default() };
+    let options = Options { data: DataSet::Synthetic(scale), ..Options::default() };
+    let bench = Setup { options, ..Setup::default() }.bench();
+    let walk = |mount: &Mount| {
+        let month = mount.path.join("cache-a/SENTINEL-6/by-date/2024/09");
+        within(LIMIT, "a walk", move || {
+            let days = ["01", "02", "03"].map(|day| month.join(day));
+            let mut found: Vec<PathBuf> = days.iter().flat_map(|day| below(day, 2)).collect();
+            found.iter_mut().for_each(|path| *path = path.strip_prefix(&month).unwrap().to_owned());
+            found
+        })
+    };
+    let mount = bench.mount();
+    let first = walk(&mount);
+    let folders = first.iter().filter(|path| path.components().count() == 3 && path.extension().is_none());
+    assert_eq!(folders.count(), 180, "{first:?}");
+    let items = first.iter().filter(|path| path.to_string_lossy().ends_with(".stac.json"));
+    assert_eq!(items.count(), 180);
+    bench.emulator.journal().reset();
+    assert_eq!(walk(&mount), first);
+    mount.end();
+    let mount = bench.mount();
+    for _ in 0..2 {
+        assert_eq!(walk(&mount), first);
+    }
+    let searches = bench.emulator.journal().requests(Endpoint::Search);
+    assert_eq!((searches, bench.emulator.journal().requests(Endpoint::Item)), (0, 0));
+}
+
+/// What is below a directory, so many levels deep, in the order of its listings; folders are looked at, as `find` does.
+fn below(top: &Path, levels: usize) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(top).unwrap() {
+        let entry = entry.unwrap();
+        found.push(entry.path());
+        if entry.file_type().unwrap().is_dir() {
+            assert!(entry.metadata().unwrap().is_dir());
+            if levels > 1 {
+                found.extend(below(&entry.path(), levels - 1));
+            }
+        }
+    }
+    found
 }
 
 /// 14.2: a day is walked once, however many list it at a time, and not again by who comes later.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio::time::Instant;
 
-use super::{Bar, Row, Unit, Work, again, nothing, ours, plain};
+use super::{Bar, Row, Unit, Work, again, nothing, ours, plain, remounted};
 use crate::job::{self, Timed};
 use crate::mounts::Settings;
 use crate::service::Profile;
@@ -35,8 +35,19 @@ pub(super) fn rows() -> Vec<Row> {
             .bar(Bar::Memory(300 << 20)),
         Row::new("find over 100,000 products, again", Profile::None, Unit::Seconds)
             .add("dcmsfs", again(nothing(), find_all()))
-            .add("ext4", plain(|stage| find(&[tree(stage)?], "2")))
-            .bar(Bar::NoProbes),
+            .add("ext4", plain(|stage| find(&[tree(stage)?], "3")))
+            .bar(Bar::Seconds(2.0))
+            .bar(Bar::Requests(0)),
+        Row::new("find over 100,000 products, new mount", Profile::None, Unit::Seconds)
+            .add("dcmsfs", remounted(1, find_all()))
+            .bar(Bar::Seconds(2.0))
+            .bar(Bar::Requests(0))
+            .bar(Bar::Memory(300 << 20)),
+        Row::new("find over 100,000 products, new mount, again", Profile::None, Unit::Seconds)
+            .add("dcmsfs", remounted(2, find_all()))
+            .bar(Bar::Seconds(2.0))
+            .bar(Bar::Requests(0))
+            .bar(Bar::Memory(300 << 20)),
     ]
 }
 
@@ -69,21 +80,22 @@ fn timed(command: &mut Command, expected: Range<usize>) -> Result<Timed> {
     if expected.contains(&count) { Ok(timed) } else { Err(format!("{count} entries were listed").into()) }
 }
 
-/// 50 folders of 2,000 folders and as many files on the local disk, once read.
+/// 50 days of 400 cells of 5 folders and as many files on the local disk, once read: about the shape of what is mounted.
 fn tree(stage: &Stage) -> Result<PathBuf> {
-    let top = stage.data.join("tree");
+    let top = stage.data.join("cells");
     if !top.is_dir() {
-        let part = stage.data.join("tree.part");
+        let part = stage.data.join("cells.part");
         for day in 1..=50 {
             for product in 0..2000 {
-                let path = part.join(format!("{day:02}/S6A_P4_2__LR_STD__ST_142_{product:04}_F09"));
+                let cell = format!("{day:02}/cell_{:03}", product / 5);
+                let path = part.join(cell).join(format!("S6A_P4_2__LR_STD__ST_142_{product:04}_F09"));
                 fs::create_dir_all(&path)?;
                 fs::File::create(path.with_extension("stac.json"))?;
             }
         }
         fs::rename(part, &top)?;
     }
-    find(std::slice::from_ref(&top), "2")?;
+    find(std::slice::from_ref(&top), "3")?;
     Ok(top)
 }
 

@@ -37,8 +37,15 @@ impl Directory for DayDirectory {
     fn list(&self) -> BoxFuture<'_, Result<Listing>> {
         Box::pin(async {
             let products = self.scope.products(Span::day(self.date)).await?;
+            if let Ok(next) = self.date.tomorrow() {
+                self.scope.foresee(Span::day(next));
+            }
             Ok(BucketDirectory::all(&self.scope, products))
         })
+    }
+
+    fn edition(&self) -> Option<u64> {
+        self.scope.in_memory(Span::day(self.date)).map(|products| products.number)
     }
 
     /// As long as the listing that its names come from; a minute where they were asked for one by one.

@@ -79,6 +79,14 @@ impl Scope {
         }
     }
 
+    /// Days are mostly walked through in order: brings a listing that is on disk into memory meanwhile. Asks no service.
+    pub(super) fn foresee(&self, span: Span) {
+        if self.in_memory(span).is_none() {
+            let scope = self.clone();
+            tokio::spawn(async move { scope.archive.recall(&scope, span).await });
+        }
+    }
+
     /// A listing that is in memory and still true.
     pub(super) fn in_memory(&self, span: Span) -> Option<Arc<Products>> {
         self.archive.in_memory(self, span)

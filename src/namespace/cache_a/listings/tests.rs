@@ -17,6 +17,7 @@ use crate::fetch::budget::Budget;
 use crate::fetch::slots::UserSlots;
 use crate::namespace::Directory;
 use crate::namespace::cache_a::archive::Options;
+use crate::namespace::cache_a::day::DayDirectory;
 use crate::store::Store;
 use crate::transport::loopback::{Heard, Reply, Server};
 use crate::transport::{Keyring, Origin, Policy, Transport};
@@ -340,4 +341,51 @@ async fn parts_of_items_make_the_same_listing() {
         let item = archive.item(&"c".into(), "P1").await.unwrap();
         assert_eq!(item.assets.len(), 4, "{quirk}");
     }
+}
+
+#[tokio::test]
+async fn a_day_has_the_number_of_its_listing() {
+    let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
+    let date = date(2024, 9, 24);
+    let day = DayDirectory { scope: scope(&service.archive(Shelf::default())), date };
+    assert_eq!(day.edition(), None, "nobody knows yet what it shows");
+    assert_eq!(day.list().await.unwrap().len(), 1);
+    let first = day.edition();
+    assert!(first.is_some());
+    assert_eq!((day.list().await.unwrap().len(), day.edition()), (1, first));
+    tokio::time::pause();
+    tokio::time::advance(25 * HOUR).await;
+    assert_eq!(day.edition(), None, "it may show something else now");
+    tokio::time::resume();
+    service.empty.store(true, Ordering::Relaxed);
+    assert_eq!(day.list().await.unwrap().len(), 0);
+    assert!(day.edition().is_some_and(|second| first != Some(second)));
+}
+
+#[tokio::test]
+async fn the_day_after_is_brought_from_the_shelf_and_never_asked_for() {
+    let service = Service::with("2024-09-24T10:00:00Z".parse().unwrap()).await;
+    let home = TempDir::new().unwrap();
+    let shelf = || Shelf::open(home.path(), Room { most: 1 << 30, min_free: 0 });
+    let (listed, after) = (date(2024, 9, 23), date(2024, 9, 24));
+    let archive = service.archive(shelf());
+    for date in [listed, after] {
+        scope(&archive).products(Span::day(date)).await.unwrap();
+    }
+    archive.settle(30 * SECOND).await;
+    let searches = service.searches();
+
+    let scope = scope(&service.archive(shelf()));
+    let day = DayDirectory { scope: scope.clone(), date: listed };
+    day.list().await.unwrap();
+    let brought = async {
+        while scope.in_memory(Span::day(after)).is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(30 * SECOND, brought).await.unwrap();
+    let next = DayDirectory { scope: scope.clone(), date: after };
+    assert_eq!(next.list().await.unwrap().len(), 1);
+    assert!(scope.in_memory(Span::day(date(2024, 9, 25))).is_none());
+    assert_eq!(service.searches(), searches, "what nobody wants is not searched for");
 }
