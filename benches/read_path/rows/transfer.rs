@@ -6,7 +6,9 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{Bar, Row, Sample, Try, Unit, known, local, on, on_mount, ours, plain, rclone, services, size};
+use super::{
+    Bar, Row, Sample, Try, Unit, bare, known, local, on, on_mount, ours, plain, rclone, services, size,
+};
 use crate::job::{self, Timed};
 use crate::mounts::{Mount, Settings};
 use crate::service::Profile;
@@ -23,6 +25,8 @@ pub(super) fn rows() -> Vec<Row> {
     };
     vec![
         sequential("sequential 1 GiB, cold", Profile::TwentyMs)
+            .add("curl, kept on the disk", plain(keep))
+            .add("bare FUSE", bare(LARGE, true, |_, path| read(path)))
             .add("rclone", rclone(LARGE, |_, path| read(path)))
             .bar(Bar::Faster("curl", 0.8))
             .bar(Bar::Faster("rclone", 2.5))
@@ -79,6 +83,13 @@ fn target() -> Result<TempDir> {
 fn throw_away(stage: &Stage) -> Result<Timed> {
     let url = stage.service.plain_url(stage.path(LARGE));
     job::whole(&mut job::curl(stage, &url, Path::new("/dev/null")), size(stage, LARGE)?)
+}
+
+/// The same into a file on the disk that the cache is on.
+fn keep(stage: &Stage) -> Result<Timed> {
+    let target = tempfile::Builder::new().prefix("kept-").tempdir_in(&stage.work)?;
+    let url = stage.service.plain_url(stage.path(LARGE));
+    job::whole(&mut job::curl(stage, &url, &target.path().join("copy")), size(stage, LARGE)?)
 }
 
 /// The band over one connection.
