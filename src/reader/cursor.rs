@@ -32,9 +32,9 @@ const SMALL: u64 = 256 * 1024;
 /// Of each tile at most so many bytes are read before the next one, which lies at most so far behind: its header,
 /// or its lowest resolutions.
 const TILE_PART: u64 = 512 * 1024;
+const TILE: u64 = 8 * 1024 * 1024;
 /// Who walks the headers of tiles reads so much of each.
 const TILE_HEADER: u64 = 16 * 1024;
-const TILE: u64 = 8 * 1024 * 1024;
 /// So many tiles touched in a row: all of them will be (read-path.md 1.1).
 const TILES: u32 = 3;
 /// So many places read and left again: an overview, which reads all tiles, in whatever order its threads come to them.
