@@ -7,6 +7,7 @@
 mod answers;
 mod attributes;
 mod errno;
+mod linger;
 mod listing;
 mod passthrough;
 pub mod report;
@@ -28,6 +29,7 @@ use tokio::runtime::Handle;
 use crate::filesystem::{Absent, Filesystem, Found, Keep, Ready};
 use crate::fuse::answers::Answers;
 use crate::fuse::attributes::Presentation;
+use crate::fuse::linger::Linger;
 use crate::fuse::listing::{Listed, end_of_attributes, entries};
 use crate::fuse::passthrough::Passthrough;
 use crate::fuse::report::report;
@@ -51,6 +53,7 @@ pub struct Adapter {
     presentation: Presentation,
     kernel: Kernel,
     passthrough: Passthrough,
+    linger: OnceLock<Linger>,
 }
 
 /// The way to tell the kernel something unasked; there is one once the session stands.
@@ -98,6 +101,16 @@ impl Adapter {
             presentation,
             kernel: Kernel::default(),
             passthrough,
+            linger: OnceLock::new(),
+        }
+    }
+
+    /// Like [`guarded`], for messages about names: who walks a tree sends the next one as soon as this is answered. Those
+    /// about contents are not worth it: a reader has something to do with them.
+    fn guarded_with_next(&self, work: impl FnOnce()) {
+        guarded(work);
+        if let Some(linger) = self.linger.get() {
+            linger.for_the_next();
         }
     }
 
@@ -139,7 +152,7 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        guarded(|| {
+        self.guarded_with_next(|| {
             // Only names of Unicode text exist here.
             let Some(name) = name.to_str() else { return reply.error(Errno::ENOENT) };
             if let Some(result) = self.filesystem.lookup_now(parent.0, name) {
@@ -160,7 +173,7 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn getattr(&self, request: &Request, inode: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
-        guarded(|| {
+        self.guarded_with_next(|| {
             let presentation = self.presentation;
             let respond = move |result: std::result::Result<Found, Errno>| match result {
                 Ok(found) => reply.attr(&found.ttl, &presentation.file_attr(&found.stat)),
@@ -251,7 +264,7 @@ impl fuser::Filesystem for Adapter {
     }
 
     fn opendir(&self, request: &Request, inode: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        guarded(|| match self.filesystem.open_directory(inode.0, request.pid()) {
+        self.guarded_with_next(|| match self.filesystem.open_directory(inode.0, request.pid()) {
             Ok(opened) => {
                 let flags = match opened.keep {
                     Keep::Nothing => FopenFlags::empty(),
@@ -272,7 +285,7 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        guarded(|| {
+        self.guarded_with_next(|| {
             self.with_listing(request, handle, move |result| {
                 let mut reply = reply;
                 match result {
@@ -304,7 +317,7 @@ impl fuser::Filesystem for Adapter {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        guarded(|| {
+        self.guarded_with_next(|| {
             let (filesystem, presentation) = (self.filesystem.clone(), self.presentation);
             self.with_listing(request, handle, move |result| {
                 let mut reply = reply;
@@ -334,7 +347,7 @@ impl fuser::Filesystem for Adapter {
         _flags: OpenFlags,
         reply: ReplyEmpty,
     ) {
-        guarded(|| {
+        self.guarded_with_next(|| {
             self.filesystem.close_directory(handle.0);
             reply.ok();
         });

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fuse::Adapter;
+use crate::fuse::linger::Linger;
 
 /// Kernel requests are taken in by this many threads at least and at most.
 const THREADS: (usize, usize) = (3, 9);
@@ -40,6 +41,7 @@ pub fn start(device: OwnedFd, adapter: Adapter, allow_other: bool) -> Result<Run
     let wrong = |error: io::Error| {
         Error::new(ErrorKind::Configuration, format!("the kernel refused the mount: {error}"))
     };
+    let _ = adapter.linger.set(Linger::new(device.try_clone().map_err(wrong)?));
     let kernel = adapter.kernel.clone();
     let session = Session::from_fd(adapter, device, acl, config).map_err(wrong)?;
     let _ = kernel.0.set(session.notifier());
