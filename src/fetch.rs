@@ -21,7 +21,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::futures::Notified;
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use url::Url;
 
@@ -164,10 +163,7 @@ impl Fetch {
                 continue;
             }
             let brief = self.0.connections.ask(ask.range);
-            // The connection of whoever gave the slot back is free again a moment later. The first goes to the reader.
-            for _ in 0..=u8::from(guess) {
-                yield_now().await;
-            }
+            self.0.connections.give_way(&*self.0.slots, guess).await;
             let seen = self.0.keyring.generation(url);
             // Only time spent asking counts: a queue or a pause that the service wants is not its slowness.
             let began = Instant::now();

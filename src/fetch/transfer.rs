@@ -24,6 +24,7 @@ pub struct Transfer {
 impl Drop for Transfer {
     fn drop(&mut self) {
         self.fetch.0.budget.ended();
+        self.fetch.0.connections.ended();
     }
 }
 
