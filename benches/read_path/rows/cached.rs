@@ -1,7 +1,8 @@
 //! What was read before: from passthrough, the page cache, the disk cache, the daemon's memory; and single cold
 //! reads at random places.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::service::Profile;
 use crate::{Result, Stage};
 
 const LARGE: &str = "large";
+/// The file of the cache that the kernel reads by itself, read without the mount: the same pages.
+const BESIDE: &str = "the cache's own file";
 /// What is read may be written to the disk a little later.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -82,7 +85,11 @@ pub(super) fn rows() -> Vec<Row> {
                 .add("ext4", plain(move |stage| warm_local(stage, how)))
                 .bar(Bar::Faster("ext4", way.bars[kind]))
                 .bar(Bar::Requests(0));
-            rows.push(row);
+            let same_pages = || {
+                let work = move |stage: &Stage, point: &Path| how.read(stage, &largest(&cache(point))?);
+                ours(Settings::default(), Box::new(twice), Box::new(work))
+            };
+            rows.push(if kind == 0 { row.add(BESIDE, same_pages()) } else { row });
         }
     }
     rows.extend(dropped());
@@ -100,12 +107,35 @@ impl How {
     }
 }
 
+/// Where the daemon of a mount keeps its cache.
+fn cache(point: &Path) -> PathBuf {
+    point.with_file_name("cache")
+}
+
+/// The largest file in a directory or below: the data of what was read.
+fn largest(directory: &Path) -> Result<PathBuf> {
+    let mut found: Option<(u64, PathBuf)> = None;
+    let mut left = vec![directory.to_path_buf()];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let told = entry.metadata()?;
+            if told.is_dir() {
+                left.push(entry.path());
+            } else if found.as_ref().is_none_or(|(most, _)| *most < told.len()) {
+                found = Some((told.len(), entry.path()));
+            }
+        }
+    }
+    Ok(found.ok_or("the cache is empty")?.1)
+}
+
 /// Reads the file until all of it is on the disk, and once more, so that an opening after that has happened. The pages of
 /// the cache's file come in order, as those of the local one do.
 fn twice(stage: &Stage, point: &Path) -> Result<()> {
     let path = shown(stage, point, LARGE);
     fill(&path)?;
-    job::drop_pages(&[&point.with_file_name("cache")])?;
+    job::drop_pages(&[&cache(point)])?;
     read(&path)?;
     read(&path).map(drop)
 }

@@ -31,6 +31,10 @@ const PIECES: [Piece; 7] = [
     ("Zarr: whole shard", "Zarr: whole shard, again", SHARDED, &["zarr-shard"]),
 ];
 const SHARDED: &str = "sharded";
+/// Where the number of zarr's threads that read files decides, four more than processors. fsspec has ten requests
+/// under way without threads.
+const THREADED: [&[&str]; 2] = [&["zarr-absent"], &["zarr-small", "8"]];
+const TEN_THREADS: (&str, &str) = ("ZARR_THREADING__MAX_WORKERS", "10");
 
 pub(super) fn rows() -> Vec<Row> {
     PIECES.into_iter().flat_map(pair).chain([series()]).collect()
@@ -55,6 +59,12 @@ fn pair((first, second, store, command): Piece) -> [Row; 2] {
         .add("dcmsfs", ours(Settings::default(), nothing(), work()))
         .add("fsspec", plain(move |stage| remote(stage, store, command)))
         .bar(Bar::Faster("fsspec", 1.0));
+    let row = if THREADED.contains(&command) {
+        let work = on(store, move |stage, path| run(stage, &path.to_string_lossy(), command, &[TEN_THREADS]));
+        row.add("dcmsfs, ten threads", ours(Settings::default(), nothing(), work))
+    } else {
+        row
+    };
     let row = if store == SHARDED {
         row.bar(Bar::Seconds(2.0)).bar(Bar::Requests(20))
     } else {
@@ -67,15 +77,18 @@ fn pair((first, second, store, command): Piece) -> [Row; 2] {
 }
 
 fn mounted(stage: &Stage, path: &Path, command: &[&str]) -> Result<Timed> {
-    run(stage, &path.to_string_lossy(), command)
+    run(stage, &path.to_string_lossy(), command, &[])
 }
 
 fn remote(stage: &Stage, store: &str, command: &[&str]) -> Result<Timed> {
-    run(stage, &format!("{}/cacheb/{}", stage.service.url, stage.path(store)), command)
+    run(stage, &format!("{}/cacheb/{}", stage.service.url, stage.path(store)), command, &[])
 }
 
-fn run(stage: &Stage, source: &str, command: &[&str]) -> Result<Timed> {
+fn run(stage: &Stage, source: &str, command: &[&str], environment: &[(&str, &str)]) -> Result<Timed> {
     let (name, more) = command.split_first().ok_or("no command")?;
     let mut client = job::python(stage, &[name, source]);
-    job::told(client.args(more).env("OFFLINE_TOKEN", offline_token()), "pieces")
+    job::told(
+        client.args(more).envs(environment.iter().copied()).env("OFFLINE_TOKEN", offline_token()),
+        "pieces",
+    )
 }
