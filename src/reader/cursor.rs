@@ -139,15 +139,25 @@ impl Cursors {
         run
     }
 
+    /// Whether `range` is the third of three places in even steps from the first tile on: an overview, as a window that
+    /// begins there mostly has neighbouring tiles.
+    fn begins_rows(&self, range: ByteRange) -> bool {
+        let [one, other, ..] = &self.runs[..] else { return false };
+        let reads_first = [one, other].iter().any(|run| run.start == 0 && run.end > COPY);
+        let places = [range.start, one.start, other.start].map(|start| start / PLACE);
+        reads_first && goes_down_a_column(&places, 2)
+    }
+
     fn note_jump(&mut self, range: ByteRange) {
         let Some(last) = self.runs.first() else { return };
         let read = self.runs.iter().filter(|run| run.length() >= PROVEN);
         for place in read.map(|run| run.start / PLACE) {
             if self.places.len() < PLACES && !self.places.contains(&place) {
                 self.places.push(place);
-                self.in_rows = goes_down_a_column(&self.places);
+                self.in_rows |= goes_down_a_column(&self.places, ROWS);
             }
         }
+        self.in_rows |= self.begins_rows(range);
         let short = (last.start == 0 || last.length() <= TILE_PART) && range.len() <= TILE_PART;
         let forward = range.start > last.end && range.start - last.end <= TILE;
         if short && forward {
@@ -166,12 +176,12 @@ impl Run {
 
 /// Whether places lie in even steps. A window lies in neighbouring tiles; who reads one tile of each row goes through
 /// all columns.
-fn goes_down_a_column(places: &[u64]) -> bool {
+fn goes_down_a_column(places: &[u64], steps: usize) -> bool {
     let mut places = places.to_vec();
     places.sort_unstable();
     let gaps: Vec<u64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let (least, most) = (gaps.iter().min(), gaps.iter().max());
-    gaps.len() >= ROWS && least.zip(most).is_some_and(|(least, most)| *least >= ROW && most - least <= 1)
+    gaps.len() >= steps && least.zip(most).is_some_and(|(least, most)| *least >= ROW && most - least <= 1)
 }
 
 /// Whether a copy begins with this read.
@@ -347,6 +357,24 @@ mod tests {
         };
         assert_eq!(last([0, 11, 33, 22]), Some(true));
         assert_eq!(last([36, 37, 47, 48]), Some(false));
+    }
+
+    #[test]
+    fn rows_from_the_first_tile_on_are_seen_at_the_third() {
+        let length = 88 * K * K;
+        let third = |header, tiles: [u64; 2]| {
+            let mut cursors = Cursors::default();
+            let mut read =
+                |start, len| cursors.plan(ByteRange::new(start, start + len), length, Format::Jpeg2000).whole;
+            read(0, 16 * K);
+            read(length - 4 * K, 4 * K);
+            read(16 * K, header);
+            tiles.map(|tile| read(tile * 750 * K, 4 * K))
+        };
+        assert_eq!(third(512 * K, [11, 22]), [false, true]);
+        assert_eq!(third(4 * K, [11, 22]), [false; 2], "the first tile is not read");
+        assert_eq!(third(512 * K, [1, 11]), [false; 2], "a window of two by two");
+        assert_eq!(third(512 * K, [11, 33]), [false; 2]);
     }
 
     #[test]
