@@ -7,6 +7,7 @@
 mod answers;
 mod attributes;
 mod errno;
+mod kernel;
 mod linger;
 mod listing;
 mod passthrough;
@@ -16,19 +17,20 @@ pub mod session;
 use std::ffi::OsStr;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use fuser::{
     AccessFlags, Errno, FileHandle, FopenFlags, Generation, INodeNo, InitFlags, KernelConfig, LockOwner,
-    Notifier, OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
-    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyXattr, Request,
+    OpenFlags, ReplyAttr, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
+    ReplyOpen, ReplyStatfs, ReplyXattr, Request,
 };
 use tokio::runtime::Handle;
 
 use crate::filesystem::{Absent, Filesystem, Found, Keep, Ready};
 use crate::fuse::answers::Answers;
 use crate::fuse::attributes::Presentation;
+use crate::fuse::kernel::Kernel;
 use crate::fuse::linger::Linger;
 use crate::fuse::listing::{Listed, end_of_attributes, entries};
 use crate::fuse::passthrough::Passthrough;
@@ -54,32 +56,6 @@ pub struct Adapter {
     kernel: Kernel,
     passthrough: Passthrough,
     linger: OnceLock<Linger>,
-}
-
-/// The way to tell the kernel something unasked; there is one once the session stands.
-#[derive(Clone, Default)]
-struct Kernel(Arc<OnceLock<Notifier>>);
-
-impl Kernel {
-    /// The size that the kernel remembers of a file is not true any more: believed on, it would cut the next
-    /// version off at the length of the last one, or show it longer than it is.
-    fn forget_size(&self, inode: INodeNo) {
-        if let Some(notifier) = self.0.get()
-            && let Err(error) = notifier.inval_inode(inode, -1, 0)
-        {
-            tracing::debug!("the kernel keeps a size: {error}");
-        }
-    }
-
-    /// What stood at this place may be gone: the name is to be looked up again. Waits until nobody works with the
-    /// directory, so not for threads that answer the kernel.
-    fn forget_name(&self, parent: u64, name: &str) {
-        if let Some(notifier) = self.0.get()
-            && let Err(error) = notifier.inval_entry(INodeNo(parent), OsStr::new(name))
-        {
-            tracing::debug!("the kernel keeps a name: {error}");
-        }
-    }
 }
 
 impl Adapter {

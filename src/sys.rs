@@ -10,4 +10,5 @@ pub mod harden;
 pub mod mount;
 pub mod mounts;
 pub mod passthrough;
+pub mod readable;
 pub mod readahead;

@@ -3,13 +3,14 @@
 //! Whoever walks a tree that the daemon knows sends one message after the other and waits for each. Most of that time goes
 //! into waking this thread: 8 µs when its processor is awake, 30 µs and more when that was halted (fuse.md 4.1).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::yield_now;
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::time::Instant;
+
+use crate::sys::readable::is_readable;
 
 /// How long a thread looks for the next message: about what `find` does between two of them.
 const LOOKING: Duration = Duration::from_micros(100);
@@ -42,16 +43,10 @@ impl Linger {
         if now.saturating_sub(before) > CLOSE || self.taken.swap(true, Ordering::Acquire) {
             return;
         }
-        while self.is_silent() && self.begin.elapsed().saturating_sub(now) < LOOKING {
+        while !is_readable(&self.device) && self.begin.elapsed().saturating_sub(now) < LOOKING {
             yield_now();
         }
         self.taken.store(false, Ordering::Release);
-    }
-
-    /// Also `false` when the connection has ended.
-    fn is_silent(&self) -> bool {
-        let mut looked_at = [PollFd::new(self.device.as_fd(), PollFlags::POLLIN)];
-        poll(&mut looked_at, PollTimeout::ZERO) == Ok(0)
     }
 }
 

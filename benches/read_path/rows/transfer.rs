@@ -23,8 +23,10 @@ pub(super) fn rows() -> Vec<Row> {
             .add("dcmsfs", ours(Settings::default(), known(LARGE), on(LARGE, |_, path| read(path))))
             .add("curl", plain(throw_away))
     };
+    let unkept = Settings { disk: "0", ..Settings::default() };
     vec![
         sequential("sequential 1 GiB, cold", Profile::TwentyMs)
+            .add("dcmsfs, nothing kept", ours(unkept, known(LARGE), on(LARGE, |_, path| read(path))))
             .add("curl, kept on the disk", plain(keep))
             .add("bare FUSE", bare(LARGE, true, |_, path| read(path)))
             .add("rclone", rclone(LARGE, |_, path| read(path)))
