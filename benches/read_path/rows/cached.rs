@@ -153,7 +153,7 @@ fn fill(stage: &Stage, path: &Path) -> Result<()> {
         }
         job::told(&mut job::reader(path, &["--direct"])?, "bytes")?;
     }
-    Err("the disk is too slow: a file that was read twenty times is not complete on it".into())
+    Err("the file is not complete on the disk after it was read twenty-one times".into())
 }
 
 fn warm_local(stage: &Stage, how: How) -> Result<Timed> {
