@@ -103,26 +103,25 @@ impl Shelf {
         self.with(|database| database.clear()).await;
     }
 
-    /// Works with the database on a thread that may wait for the disk.
+    /// Works with the database on a thread that may wait for the disk. Work that meets damage is done again with the
+    /// database that takes the damaged one's place: an answer that was just given is not lost with the old ones.
     async fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Database) -> Result<T, Trouble> + Send + 'static,
+        work: impl Fn(&Database) -> Result<T, Trouble> + Send + 'static,
     ) -> Option<T> {
         let shared = Arc::clone(self.0.as_ref()?);
         let done = tokio::task::spawn_blocking(move || {
             let mut slot = shared.lock();
-            match work(slot.as_ref()?) {
-                Ok(done) => Some(done),
-                Err(trouble) => {
-                    if trouble.is_damage() {
-                        tracing::warn!("the kept listings are damaged and thrown away: {trouble}");
-                        *slot = slot.take().and_then(Database::anew);
-                    } else {
-                        tracing::debug!("the kept listings cannot be used now: {trouble}");
-                    }
-                    None
-                }
+            let mut done = work(slot.as_ref()?);
+            if let Err(trouble) = &done
+                && trouble.is_damage()
+            {
+                tracing::warn!("the kept listings are damaged and thrown away: {trouble}");
+                *slot = slot.take().and_then(Database::anew);
+                done = work(slot.as_ref()?);
             }
+            done.inspect_err(|trouble| tracing::debug!("the kept listings cannot be used now: {trouble}"))
+                .ok()
         });
         done.await.ok().flatten()
     }

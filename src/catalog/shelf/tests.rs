@@ -122,14 +122,39 @@ async fn bears(bytes: Vec<u8>) {
             assert!((kept.bytes, kept.fetched) == (answer(number), then()), "a wrong answer for {number}");
         }
     }
-    // The first put may be the one that meets the damage.
+    // A put that meets the damage is done again. Damage that only the answer's own page has is met by asking for it.
+    let mut found = None;
     for _ in 0..2 {
         shelf.put_all((0..50).map(|number| (key(number), answer(number))).collect(), then()).await;
+        found = found.or(shelf.get(key(9)).await);
     }
-    assert!(
-        shelf.get(key(9)).await.is_some_and(|kept| kept.bytes == answer(9)),
-        "nothing can be put any more"
-    );
+    assert!(found.is_some_and(|kept| kept.bytes == answer(9)), "nothing can be put any more");
+}
+
+/// The order of use was damaged where only the second put comes to it, which then throws all away, and puts it again.
+#[tokio::test]
+async fn a_put_that_meets_damage_loses_nothing() {
+    let mut met = 0;
+    let sound = sound().await;
+    let page = 4096;
+    for place in (page * 2..sound.len()).step_by(97) {
+        let cache = TempDir::new().unwrap();
+        fs::create_dir(cache.path().join(DIRECTORY)).unwrap();
+        let mut bytes = sound.clone();
+        bytes[place..(place + 8).min(sound.len())].fill(0xff);
+        fs::write(cache.path().join(DIRECTORY).join("answers-1.sqlite"), bytes).unwrap();
+        let shelf = Shelf::open(cache.path(), Room { most: MOST, min_free: 0 });
+        let before = shelf.get(key(1)).await;
+        shelf
+            .put_all(
+                (0..50).filter(|number| *number != 1).map(|number| (key(number), answer(number))).collect(),
+                then(),
+            )
+            .await;
+        met += usize::from(before.is_some() && shelf.get(key(1)).await.is_none());
+        assert_eq!(shelf.get(key(9)).await.unwrap().bytes, answer(9), "byte {place}");
+    }
+    assert!(met > 0, "no put met any damage");
 }
 
 /// Among the first bytes is one that makes a database read-only.
