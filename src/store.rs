@@ -16,6 +16,7 @@ mod condemned;
 pub mod disk;
 mod failures;
 mod flight;
+mod keeping;
 mod length;
 pub mod memory;
 mod object;

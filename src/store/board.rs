@@ -206,7 +206,7 @@ impl Object {
     }
 
     /// Settles all that a transfer still owes.
-    pub(super) fn finish(&self, flight: u64, end: Result<End>) {
+    pub(super) fn finish(self: &Arc<Self>, flight: u64, end: Result<End>) {
         let mut state = self.state.lock();
         state.running = state.running.saturating_sub(1);
         if state.running == 0 {
@@ -239,6 +239,7 @@ impl Object {
                 }
             }
         }
+        self.catches_up(&mut state);
         drop(state);
         self.news.notify_waiters();
     }

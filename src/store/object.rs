@@ -17,7 +17,7 @@ use crate::object::{ByteRange, Validator};
 use crate::store::claim::{Awaited, Carrier};
 use crate::store::disk::Entry;
 use crate::store::memory::BlockKey;
-use crate::store::{Access, BLOCK, Format, Remote, Shared};
+use crate::store::{Access, Format, Remote, Shared};
 
 /// How long transfers of a file go on that nobody has open.
 const LINGER: Duration = Duration::from_secs(2);
@@ -76,6 +76,9 @@ pub(super) struct State {
     pub(super) running: usize,
     /// Who waits for the length and nothing else.
     pub(super) length_waiters: usize,
+    /// Whether some of what came could not be given to the disk, and whether that is being waited for.
+    pub(super) dropped: bool,
+    pub(super) catching_up: bool,
 }
 
 pub(super) struct Promise {
@@ -192,7 +195,6 @@ impl Object {
         sleep(LINGER).await;
         if self.reads.load(Ordering::Relaxed) == reads {
             self.left.store(true, Ordering::Relaxed);
-            self.keep_all();
         }
     }
 
@@ -263,33 +265,6 @@ impl Object {
         file
     }
 
-    /// Gives a block to the disk, as soon as it is known what it is a block of.
-    pub(super) fn keep(self: &Arc<Self>, block: u64, bytes: Bytes, known: Option<(u64, Validator)>) {
-        let (Some(disk), Some((length, version))) = (&self.shared.disk, known) else { return };
-        let updated = self.remote.updated.as_deref();
-        let made = || {
-            let entry = disk.entry(&self.remote.id, &version, updated, length);
-            self.expect_checksum(&entry);
-            entry
-        };
-        self.entry.get_or_init(made).put(block, bytes);
-    }
-
-    /// Gives the disk what is in memory and not on disk yet: it came before its length was known, or when too
-    /// much was waiting to be written.
-    pub(super) fn keep_all(self: &Arc<Self>) {
-        let state = self.state.lock();
-        let known = state.length.map(|length| (length, state.version.clone()));
-        drop(state);
-        for block in 0..known.as_ref().map_or(0, |(length, _)| length.div_ceil(BLOCK)) {
-            if !self.is_stored(block)
-                && let Some(bytes) = self.shared.memory.get(self.key(block))
-            {
-                self.keep(block, bytes, known.clone());
-            }
-        }
-    }
-
     /// Takes in what an answer tells about length and version.
     ///
     /// # Errors
@@ -334,11 +309,8 @@ impl Object {
     }
 
     /// The length was found by coming to the end.
-    pub(super) fn ended_at(self: &Arc<Self>, length: u64) {
-        let mut state = self.state.lock();
-        state.length = Some(length);
-        drop(state);
-        self.keep_all();
+    pub(super) fn ended_at(&self, length: u64) {
+        self.state.lock().length = Some(length);
         self.news.notify_waiters();
     }
 

@@ -1,6 +1,6 @@
 //! The cache on disk, by its command.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use dcmsfs::store::BLOCK;
 use dcmsfs::store::disk::{Disk, DiskSettings};
 use serde_json::Value;
 
-use super::harness::{Bench, Setup, output_of, until};
+use super::harness::{Bench, LIMIT, Setup, output_of, read, until, within};
+use super::sys;
 
 fn run(bench: &Bench, dir: &Path, args: &[&str]) -> Output {
     let mut command = bench.command();
@@ -44,7 +45,7 @@ fn mount_cache_command() {
     let store = || {
         for (count, id) in (1..).zip(&ids) {
             let entry = disk.entry(id, &version, None, 3 * BLOCK);
-            (0..count).for_each(|block| entry.put(block, Bytes::from(vec![7; BLOCK as usize])));
+            assert!((0..count).all(|block| entry.put(block, Bytes::from(vec![7; BLOCK as usize]))));
         }
         assert!(disk.flush(Duration::from_secs(20)));
     };
@@ -97,5 +98,30 @@ fn mount_cache_on_the_mount_is_refused() {
     std::os::unix::fs::symlink(&mount.path, &link).unwrap();
     let refused = Disk::open(DiskSettings { dir: link, size: 1, min_free: 0 });
     assert!(refused.err().unwrap().message().contains("lies on the mount"));
+    mount.end();
+}
+
+/// 13.9: what came faster than it could be written is written later, also of a file that a program keeps open.
+#[test]
+fn mount_what_the_disk_could_not_take_is_written_later() {
+    let mut setup = Setup::synthetic(1);
+    setup.tables = "[cache]\nmemory = \"256MiB\"\nmin_free = \"1MiB\"\n".into();
+    let bench = setup.bench();
+    let mount = bench.mount();
+    let sample = bench.computed(&mount, "_B02_10m.jp2");
+    assert!(sample.size > 80 << 20, "more than may wait to be written");
+    let path = sample.path.clone();
+    let kept_open = within(LIMIT, "open", move || File::open(path)).unwrap();
+    // Who writes asks first how much room is left, and waits for it here.
+    let usage = bench.home.path().join(".cache/dcmsfs/v1/usage");
+    let usage = File::options().create(true).truncate(false).write(true).open(usage).unwrap();
+    usage.lock().unwrap();
+    assert!(read(&sample.path).is_ok_and(|bytes| bytes.len() as u64 == sample.size));
+    let asked = bench.downloads();
+    usage.unlock().unwrap();
+    let attribute = |name| String::from_utf8(sys::attribute(&sample.path, name).unwrap()).unwrap();
+    until("all of it is on the disk", || attribute("user.dcmsfs.complete") == "true");
+    assert_eq!(bench.downloads(), asked, "nothing was fetched twice");
+    drop(kept_open);
     mount.end();
 }

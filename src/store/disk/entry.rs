@@ -188,17 +188,16 @@ impl Entry {
         Ok(((to <= bytes.len()).then(|| bytes.slice(from..to)), damaged))
     }
 
-    /// Hands a block over for writing; `bytes` is all of it. Never blocks: when the queue is full, or nothing can be
-    /// stored for now, the block is dropped. [`Entry::holds`] is true once it is written.
-    pub fn put(&self, block: u64, bytes: Bytes) {
+    /// Hands a block over for writing; `bytes` is all of it. Never blocks: when nothing can be stored for now, the block
+    /// is dropped, and when the queue is full; then this is `false`. [`Entry::holds`] is true once it is written.
+    pub fn put(&self, block: u64, bytes: Bytes) -> bool {
         let size = self.length().saturating_sub(block.saturating_mul(BLOCK)).min(BLOCK);
         let wanted = size > 0 && bytes.len() as u64 == size && !self.holds(block);
-        if wanted
-            && !self.is_ended()
-            && self.disk.health.may_write()
-            && let Some(me) = self.me.upgrade()
-        {
-            self.disk.queue.put(me, block, bytes);
+        match self.me.upgrade() {
+            Some(me) if wanted && !self.is_ended() && self.disk.health.may_write() => {
+                self.disk.queue.put(me, block, bytes)
+            }
+            _ => true,
         }
     }
 

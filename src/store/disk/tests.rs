@@ -64,7 +64,7 @@ fn whole(number: u64, tag: &str, length: u64) -> Vec<u8> {
 }
 
 fn put(entry: &Arc<Entry>, number: u64, tag: &str, blocks: std::ops::Range<u64>) {
-    blocks.for_each(|at| entry.put(at, block(number, tag, at, entry.length())));
+    blocks.for_each(|at| _ = entry.put(at, block(number, tag, at, entry.length())));
 }
 
 /// Stores `blocks` of an object and waits for them.

@@ -69,15 +69,20 @@ impl Queue {
         Self { pending: Mutex::default(), work: Condvar::new(), idle: Condvar::new(), room, run }
     }
 
-    /// Hands a block over; it is dropped when too many wait.
-    pub(super) fn put(&self, entry: Arc<Entry>, block: u64, bytes: Bytes) {
+    /// Hands a block over; `false` if it is dropped, because too many wait.
+    pub(super) fn put(&self, entry: Arc<Entry>, block: u64, bytes: Bytes) -> bool {
         let mut pending = self.pending.lock();
-        if pending.bytes + bytes.len() <= self.room && !pending.closed {
+        if pending.closed {
+            return true;
+        }
+        let fits = pending.bytes + bytes.len() <= self.room;
+        if fits {
             pending.bytes += bytes.len();
             pending.jobs.push_back(Job::Store(entry, block, bytes));
             drop(pending);
             self.work.notify_one();
         }
+        fits
     }
 
     pub(super) fn is_nearly_full(&self) -> bool {
