@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::fetch::slots::{Counted, Slots};
 use crate::object::ByteRange;
@@ -15,8 +14,8 @@ const BRIEF: u64 = 2 * 1024 * 1024;
 /// Where at most so many transfers may run, so long one waits for another rather than for a new connection.
 const FEW: usize = 4;
 const WARM: Duration = Duration::from_millis(100);
-/// So long after a transfer its connection is free again, mostly: two tasks of the HTTP library see to it.
-const RETURNED: Duration = Duration::from_micros(300);
+/// So long after a transfer its connection is free again: two tasks of the HTTP library see to it, and need a processor.
+const RETURNED: Duration = Duration::from_millis(1);
 /// So long a guess waits for the request of its reader.
 const MOMENT: Duration = Duration::from_millis(2);
 
@@ -35,10 +34,6 @@ pub(super) struct Connections {
 }
 
 impl Default for Connections {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what it measures, moments of other threads, no test can pause"
-    )]
     fn default() -> Self {
         Self {
             at_once: AtomicUsize::default(),
@@ -69,8 +64,9 @@ impl Connections {
         }
     }
 
-    /// Before a transfer is asked for: a guess lets its reader ask first, who gets the connection that is warm, and the
-    /// connection of a transfer that has just ended is free again a moment later. Where many are allowed, all are warm soon.
+    /// Before a transfer is asked for, which counts as running: a guess lets its reader ask first, who gets the connection
+    /// that is warm, and the connection of a transfer that has just ended is free again a moment later, unless there is
+    /// another. Where many are allowed, all are warm soon.
     pub(super) async fn give_way(&self, slots: &dyn Slots, guess: bool) {
         let (running, count) = slots.usage();
         if count > FEW {
@@ -79,8 +75,9 @@ impl Connections {
         if guess && self.need(running.max(2)) {
             sleep(MOMENT).await;
         }
-        while self.since_end() < RETURNED {
-            yield_now().await;
+        let late = || RETURNED.saturating_sub(self.since_end());
+        while self.need(running + 1) && late() > Duration::ZERO {
+            sleep(late()).await;
         }
     }
 
@@ -174,11 +171,19 @@ mod tests {
         assert!(!gives_way(2, true).await);
     }
 
-    #[tokio::test]
-    async fn a_connection_has_a_moment_to_come_back() {
+    #[tokio::test(start_paused = true)]
+    async fn the_only_free_connection_has_a_moment_to_come_back() {
         let connections = Connections::default();
-        connections.ended();
-        connections.give_way(&UserSlots::local(2, LONG), false).await;
-        assert!(connections.since_end() >= RETURNED);
+        let gives_way = async |count| {
+            connections.ended();
+            let (slots, begun) = (UserSlots::local(count, LONG), Instant::now());
+            let _own = slots.acquire().await.unwrap();
+            connections.give_way(&slots, false).await;
+            begun.elapsed() >= RETURNED
+        };
+        connections.answered(1);
+        assert!(gives_way(2).await && !gives_way(16).await);
+        connections.answered(2);
+        assert!(!gives_way(2).await, "the other one is free");
     }
 }
