@@ -35,7 +35,7 @@ impl Object {
             true if alone => end.min(from + self.transfers() * share),
             // The other one begins later where it is not known yet whether there are parts.
             true if left >= DIVIDED && self.remote.fetch.ranges().is_none() => {
-                from + (left * 9 / 16).min(2 * share)
+                from + (left * 17 / 32).min(2 * share)
             }
             true if left >= DIVIDED => from + self.part(left).min(share),
             true => end,

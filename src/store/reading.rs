@@ -136,10 +136,25 @@ impl Store {
                         Some(bytes) => break bytes,
                         None => claimed = claim(block),
                     },
-                    Claimed::Awaited(waiter) => match waiter.wait().await? {
-                        Some(bytes) => break bytes,
-                        None => claimed = claim(block),
-                    },
+                    Claimed::Awaited(waiter) => {
+                        ended.as_mut().enable();
+                        let unknown = object.remote.fetch.ranges().is_none();
+                        let came = waiter.wait();
+                        tokio::pin!(came);
+                        let came = tokio::select! {
+                            biased;
+                            came = &mut came => came,
+                            // The first answer tells whether there are parts, round trips before the block is whole.
+                            () = ended, if unknown => {
+                                object.read_ahead(blocks, plan);
+                                came.await
+                            }
+                        };
+                        match came? {
+                            Some(bytes) => break bytes,
+                            None => claimed = claim(block),
+                        }
+                    }
                     Claimed::Failed(error) => return Err(error),
                 }
             });

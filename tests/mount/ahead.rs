@@ -52,6 +52,20 @@ fn mount_one_reader_uses_both_slots() {
     mount.settles();
 }
 
+/// 12.1: the second transfer begins when the first answer tells that there are parts, before any of it can be read.
+#[test]
+fn mount_the_second_half_begins_with_the_first_answer() {
+    let (bench, mount, sample) = bench(4);
+    bench.fault("/stac/download* nth=1 -> stall after=1000 for=4s");
+    let path = sample.path.clone();
+    let reader = thread::spawn(move || read(path));
+    until("there are two", || bench.downloads() == 2);
+    assert!(bench.transfers()[0].1 <= 1000, "{:?}", bench.transfers());
+    assert_same(&reader.join().unwrap().unwrap(), &bench.expect(&sample), "the file");
+    assert_eq!(bench.emulator.journal().peak(Endpoint::Download), 2);
+    mount.settles();
+}
+
 /// 12.1: a look at the beginning is no copy, even if it begins like one: what was asked for ahead is given up.
 #[test]
 fn mount_a_look_fetches_little_of_a_file() {
