@@ -1,5 +1,6 @@
 //! Which blocks a read needs and which would be good to have next: pure decisions, no I/O.
 
+pub mod codestream;
 pub mod cursor;
 pub mod stride;
 pub mod walk;

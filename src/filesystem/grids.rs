@@ -46,6 +46,13 @@ impl Grids {
 }
 
 impl Filesystem {
+    /// A program asks for a chunk, which may take a while; then perhaps [`Self::goes_on`] tells that it reads it.
+    pub(super) fn goes_to(&self, file: &FileNode) {
+        if let Some(cell) = &file.cell {
+            self.0.grids.with(cell, |grid| grid.strides.awaits(&cell.at));
+        }
+    }
+
     /// A program reads a chunk of `length` bytes, or was told that there is none: perhaps as one of many.
     pub(super) fn goes_on(&self, file: &FileNode, length: Option<u64>) {
         let (Some(cell), Content::Remote(remote)) = (&file.cell, &file.content) else { return };
@@ -69,14 +76,21 @@ impl Filesystem {
     async fn fetch_next(&self, cell: &Cell, places: Vec<Vec<u64>>) {
         for place in places {
             // Known to be absent: nothing to ask for, and nothing wrong about the guess.
-            let Ok(Node::File(file)) = (cell.node)(&place).await else { continue };
-            let Content::Remote(remote) = &file.content else { continue };
-            match self.0.store.begin(remote, u64::MAX) {
+            let mut begun = Begun::Under;
+            if let Ok(Node::File(file)) = (cell.node)(&place).await
+                && let Content::Remote(remote) = &file.content
+            {
+                begun = self.0.store.begin(remote, u64::MAX);
+                if begun == Begun::Asked {
+                    remote.fetch.traffic().guessed();
+                }
+            }
+            match begun {
                 Begun::NoSlot => self.0.grids.with(cell, |grid| grid.strides.retract(&place)),
                 Begun::Under | Begun::Failed => {
                     self.0.grids.with(cell, |grid| grid.strides.was_there(&place))
                 }
-                Begun::Asked => remote.fetch.traffic().guessed(),
+                Begun::Asked => {}
             }
         }
     }

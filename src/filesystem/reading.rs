@@ -125,7 +125,11 @@ impl Filesystem {
             Source::Remote(object) => match object.known_length() {
                 Some(length) => {
                     let plan = file.shared.cursors.lock().plan(range, length, object.format());
-                    self.0.store.ready(object, range, &plan)
+                    let ready = self.0.store.ready(object, range, &plan);
+                    if let Ready::Here(bytes) = &ready {
+                        learn(&file, object, range, bytes);
+                    }
+                    ready
                 }
                 None => Ready::Not,
             },
@@ -162,7 +166,9 @@ impl Filesystem {
     async fn read_remote(&self, file: &OpenFile, object: &Arc<Object>, range: ByteRange) -> Result<Bytes> {
         let length = object.length().await?;
         let plan = file.shared.cursors.lock().plan(range, length, object.format());
-        self.0.store.read(object, range, &plan).await
+        let bytes = self.0.store.read(object, range, &plan).await?;
+        learn(file, object, range, &bytes);
+        Ok(bytes)
     }
 
     /// Closes a file; the kernel also closes one that it was told is open but did not take.
@@ -174,6 +180,13 @@ impl Filesystem {
         if let (Source::Remote(object), true) = (&file.source, last) {
             self.0.store.closed(object);
         }
+    }
+}
+
+/// What a file's head tells of how the rest of it will be read.
+fn learn(file: &OpenFile, object: &Object, range: ByteRange, bytes: &[u8]) {
+    if range.start == 0 {
+        file.shared.cursors.lock().learn(bytes, object.format());
     }
 }
 

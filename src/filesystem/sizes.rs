@@ -19,6 +19,9 @@ impl Filesystem {
             true => Worth::Download,
             false => looks.looks(parent, |looks| looks.begun(caller)).unwrap_or(Worth::Download),
         };
+        if worth == Worth::Download {
+            self.goes_to(file);
+        }
         let size = async {
             if worth == Worth::Request {
                 self.0.store.ask_length(remote).await?;

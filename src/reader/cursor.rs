@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::object::ByteRange;
+use crate::reader::codestream::has_no_index;
 use crate::store::{BLOCK, Format, Frontier, Plan, covering};
 
 /// Runs that are followed at once in one file.
@@ -35,6 +36,8 @@ const TILE_PART: u64 = 512 * 1024;
 const TILE: u64 = 8 * 1024 * 1024;
 /// Who walks the headers of tiles reads so much of each.
 const TILE_HEADER: u64 = 16 * 1024;
+/// The last bytes of a file, which hold boxes behind its tiles: GDAL looks at them when it opens one.
+const TAIL: u64 = 64 * 1024;
 /// So many tiles touched in a row: all of them will be (read-path.md 1.1).
 const TILES: u32 = 3;
 /// So many places read and left again: an overview, which reads all tiles, in whatever order its threads come to them.
@@ -54,6 +57,10 @@ pub struct Cursors {
     places: Vec<u64>,
     /// Whether those lie in even steps.
     in_rows: bool,
+    /// Whether its head tells that there is no other way to a tile than over all those before it.
+    no_index: bool,
+    /// Whether a tile of such a file was read.
+    begins_walk: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -72,6 +79,9 @@ impl Cursors {
     pub fn plan(&mut self, range: ByteRange, length: u64, format: Format) -> Plan {
         let run = self.follow(range);
         let blocks = covering(range);
+        // The kernel reads some way ahead of who looks at the head only, which costs nothing within its block.
+        let in_tiles = range.end > BLOCK && range.end.saturating_add(TAIL) < length;
+        self.begins_walk |= self.no_index && in_tiles;
         let whole = format == Format::Jpeg2000 && self.walks_tiles();
         let window = match self.piece(&run, format) {
             _ if whole || length <= SMALL => length,
@@ -93,16 +103,21 @@ impl Cursors {
         Plan { fetch: blocks.start..blocks.end + window, ahead, runs_on, whole, frontier: run.frontier }
     }
 
+    /// Takes in the first bytes of the file. Behind them its tiles begin.
+    pub fn learn(&mut self, head: &[u8], format: Format) {
+        self.no_index |= format == Format::Jpeg2000 && has_no_index(head);
+    }
+
     /// Whether one run goes from the first to the last of `length` bytes.
     pub fn reached(&self, length: u64) -> bool {
         length == 0 || self.runs.iter().any(|run| run.start == 0 && run.end >= length)
     }
 
     /// OpenJPEG before 2.5.3 walks all tile headers of a file before it decodes a window: some 120 jumps,
-    /// evenly spaced. An overview reads all tiles. One request each would cost a round trip each; the whole file
-    /// costs less.
+    /// evenly spaced; every version does where the file has no index. An overview reads all tiles. One request each would cost
+    /// a round trip each; the whole file costs less.
     fn walks_tiles(&self) -> bool {
-        self.tiles >= TILES || self.places.len() >= PLACES || self.in_rows
+        self.begins_walk || self.tiles >= TILES || self.places.len() >= PLACES || self.in_rows
     }
 
     /// Bytes that are likely to be read at the place of a jump: as many as at another place lately, or a tile once more
@@ -303,6 +318,23 @@ mod tests {
             let last = (0..10).map(|n| read(n * 770 * K)).last();
             assert_eq!(last.map(|plan| plan.fetch.end == length / BLOCK), Some(whole));
         }
+    }
+
+    #[test]
+    fn a_file_without_an_index_is_wanted_whole_once_a_tile_is_read() {
+        let length = 88 * K * K;
+        let mut cursors = Cursors::default();
+        let mut read = |start, len, head: &[u8]| {
+            let plan = cursors.plan(ByteRange::new(start, start + len), length, Format::Jpeg2000);
+            cursors.learn(head, Format::Jpeg2000);
+            (fetched(&plan), plan.whole)
+        };
+        let head = crate::reader::codestream::tests::stream(10_980, false);
+        let looks = [read(0, 16 * K, &head), read(length - 4 * K, 4 * K, b""), read(16 * K, 32 * K, b"")];
+        assert_eq!(looks, [(1, false); 3]);
+        assert!(read(770 * K, 16 * K, b"").1);
+        // From then on.
+        assert!(read(40 * K, 16 * K, b"").1);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct Strides {
     /// The one that moved last first.
     walks: Vec<Walk>,
     history: VecDeque<Place>,
+    /// Places that readers have asked for and wait for, as far as known.
+    awaited: VecDeque<Place>,
     /// Guesses that nobody has read yet.
     open: VecDeque<Guess>,
     reads: u64,
@@ -106,12 +108,19 @@ impl Strides {
             counts: counts.to_vec(),
             walks: Vec::new(),
             history: VecDeque::new(),
+            awaited: VecDeque::new(),
             open: VecDeque::new(),
             reads: 0,
             proof: 1,
             wrong: None,
             ends: Vec::new(),
         }
+    }
+
+    /// Notes that a reader has asked for the chunk at `place`. It may still only look.
+    pub fn awaits(&mut self, place: &[u64]) {
+        self.awaited.truncate(HISTORY - 1);
+        self.awaited.push_front(place.to_vec());
     }
 
     /// Notes that the chunk at `place` is read, and says which to ask for: with those that were asked for and not read
@@ -121,6 +130,7 @@ impl Strides {
             return Step::default();
         }
         self.reads += 1;
+        self.awaited.retain(|awaited| awaited != place);
         let guess =
             self.open.iter().position(|guess| guess.place == place).and_then(|at| self.open.remove(at));
         let was_guessed = guess.is_some_and(|guess| !guess.free);
@@ -222,11 +232,17 @@ impl Strides {
         let share = ((most / under_way).max(1) as u64).min((walk.done / FOR_ONE_AHEAD).max(1));
         let depth = share.min(1 << (walk.hits - self.proof + 1).min(16));
         let mut ask = Vec::new();
-        for number in walk.done + 1..=walk.done + depth {
-            if self.open.len() >= most {
+        // What other readers ask for already is not ahead of them.
+        let mut last = walk.done + depth;
+        for number in walk.done + 1..=last + HISTORY as u64 {
+            if number > last || self.open.len() >= most {
                 break;
             }
             let Some(place) = walk.place(number, &self.counts) else { break };
+            if self.awaited.contains(&place) {
+                last += 1;
+                continue;
+            }
             if self.ends.iter().any(|end| walk.ends_at(*end) && end.is_before(&place)) {
                 break;
             }

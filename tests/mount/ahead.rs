@@ -132,6 +132,48 @@ fn mount_a_walk_over_tile_headers_fetches_the_file() {
     mount.settles();
 }
 
+/// 12.3: where the head of a file tells that it has no index of its tiles, the first jump fetches the file; a look at its
+/// head and its end, as programs do that open it, does not.
+#[test]
+fn mount_a_jump_in_a_file_without_an_index_fetches_the_file() {
+    const BAND: &str =
+        "GRANULE/L2A_T32TQM_A048350_20240924T101521/IMG_DATA/R10m/T32TQM_20240924T101031_B02_10m.jp2";
+    let head = [
+        &[0, 0, 0, 12][..],
+        b"jP  \r\n\x87\n",
+        &[0, 0, 0, 0],
+        b"jp2c",
+        // SIZ: 2,048 by 2,048 in tiles of 1,024.
+        &[0xff, 0x4f, 0xff, 0x51, 0, 41, 0, 0, 0, 0, 8, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        &[0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 15, 1, 1],
+        &[0xff, 0x90, 0, 10],
+    ]
+    .concat();
+    let mut content: Vec<u8> =
+        (0..8_u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    content[..head.len()].copy_from_slice(&head);
+    let files = tempfile::tempdir().unwrap();
+    let band = files.path().join(format!("products/SENTINEL-2/{PRODUCT}.SAFE/{BAND}"));
+    std::fs::create_dir_all(band.parent().unwrap()).unwrap();
+    std::fs::write(band, &content).unwrap();
+    let mut setup = Setup::synthetic(1);
+    setup.options.files = Some(files.path().into());
+    let bench = setup.bench();
+    let mount = bench.mount();
+    let path = mount.path.join(format!("cache-a/SENTINEL-2/by-id/{PRODUCT}.SAFE/{BAND}"));
+    let compare = |offsets: &[u64]| {
+        for (offset, found) in offsets.iter().zip(jumps(&path, offsets.to_vec())) {
+            assert_same(&found, &content[*offset as usize..][..4096], "a piece");
+        }
+    };
+    compare(&[0, content.len() as u64 - 4096]);
+    assert!(bytes(&bench) <= 256 << 10, "{} bytes for a look", bytes(&bench));
+    compare(&[770 << 10]);
+    until("all of it is there", || attribute(&path, "user.dcmsfs.complete").unwrap() == b"true");
+    assert!(bench.downloads() <= 5, "{} requests", bench.downloads());
+    mount.settles();
+}
+
 /// 12.3: also an overview that two threads read, each in its own tiles: no transfer pushes another out.
 #[test]
 fn mount_an_overview_by_threads_fetches_the_file() {

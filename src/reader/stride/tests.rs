@@ -1,5 +1,7 @@
 //! Readers as programs are, and what is foreseen of them.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -134,6 +136,25 @@ fn threads_that_mix_the_order_are_followed() {
     }
     let (used, wasted) = follow(&[200, 8], places);
     assert!(used > 90 && wasted <= 2 * MOST, "{used} {wasted}");
+}
+
+#[test]
+fn what_other_threads_ask_for_is_not_ahead_of_them() {
+    const THREADS: u64 = 6;
+    let mut strides = Strides::new(&[200]);
+    let mut guessed = BTreeSet::new();
+    for round in 0..12 {
+        let places: Vec<Place> = (round * THREADS..(round + 1) * THREADS).map(|at| vec![at]).collect();
+        let waits: Vec<&Place> = places.iter().filter(|place| !guessed.contains(*place)).collect();
+        waits.iter().for_each(|place| strides.awaits(place));
+        for place in &places {
+            let ask = strides.read(place, MOST).ask;
+            assert!(ask.iter().all(|guess| !places.contains(guess)), "{ask:?} in {places:?}");
+            guessed.extend(ask);
+        }
+        // Once it may be six ahead, nobody waits.
+        assert!(round < 5 || waits.is_empty(), "{waits:?}");
+    }
 }
 
 #[test]
