@@ -1,10 +1,11 @@
 //! The head of a JPEG 2000 file: whether its tiles can be found without walking over all of them.
 
-/// Marker segments of a codestream's main header (ISO/IEC 15444-1, table A.2).
-const START: [u8; 2] = [0xff, 0x4f];
-const SIZE: [u8; 2] = [0xff, 0x51];
-const TILE_LENGTHS: [u8; 2] = [0xff, 0x55];
-const TILE_PART: [u8; 2] = [0xff, 0x90];
+/// Markers by their names in ISO/IEC 15444-1, table A.2: start of codestream, image and tile size, tile-part lengths, start of
+/// tile-part.
+const SOC: [u8; 2] = [0xff, 0x4f];
+const SIZ: [u8; 2] = [0xff, 0x51];
+const TLM: [u8; 2] = [0xff, 0x55];
+const SOT: [u8; 2] = [0xff, 0x90];
 
 /// Whether a file that begins with `head` has several tiles and no index of them (no `TLM` marker segment, A.7.1), so that
 /// who reads any tile goes through the headers of those before it. `false` where `head` ends too early to tell, and for what is
@@ -20,7 +21,7 @@ struct MainHeader {
 
 /// What follows the boxes before the codestream (I.4).
 fn codestream(mut head: &[u8]) -> Option<&[u8]> {
-    if head.starts_with(&START) {
+    if head.starts_with(&SOC) {
         return Some(head);
     }
     loop {
@@ -41,16 +42,16 @@ fn codestream(mut head: &[u8]) -> Option<&[u8]> {
 /// Reads marker segments up to the first tile-part.
 fn main_header(stream: &[u8]) -> Option<MainHeader> {
     let mut header = MainHeader { tiles: 0, indexed: false };
-    let mut rest = stream.strip_prefix(&START)?;
+    let mut rest = stream.strip_prefix(&SOC)?;
     loop {
         let marker: [u8; 2] = *rest.first_chunk()?;
-        if marker == TILE_PART {
+        if marker == SOT {
             return Some(header);
         }
         let length = usize::from(u16::from_be_bytes(*rest.get(2..)?.first_chunk()?)).max(2);
         match marker {
-            SIZE => header.tiles = tiles(rest.get(4..2 + length)?)?,
-            TILE_LENGTHS => header.indexed = true,
+            SIZ => header.tiles = tiles(rest.get(4..2 + length)?)?,
+            TLM => header.indexed = true,
             _ => {}
         }
         rest = rest.get(2 + length..)?;
@@ -86,10 +87,10 @@ pub(super) mod tests {
     /// The main header of a picture of `side` pixels a side in tiles of 1,024, and the marker of its first tile-part.
     pub(in crate::reader) fn stream(side: u32, indexed: bool) -> Vec<u8> {
         let fields = [side, side, 0, 0, 1024, 1024, 0, 0].map(u32::to_be_bytes).concat();
-        let size = segment(SIZE, &[&[0, 0][..], &fields, &[0, 1, 15, 1, 1]].concat());
+        let size = segment(SIZ, &[&[0, 0][..], &fields, &[0, 1, 15, 1, 1]].concat());
         let coding = segment([0xff, 0x52], &[0; 10]);
-        let lengths = if indexed { segment(TILE_LENGTHS, &[0, 0x60, 0, 0, 0, 1, 0, 0]) } else { Vec::new() };
-        [&START[..], &size, &coding, &lengths, &TILE_PART].concat()
+        let lengths = if indexed { segment(TLM, &[0, 0x60, 0, 0, 0, 1, 0, 0]) } else { Vec::new() };
+        [&SOC[..], &size, &coding, &lengths, &SOT].concat()
     }
 
     /// `length`: that of the box with the codestream as it is written, 1 for a long one.
@@ -128,7 +129,7 @@ pub(super) mod tests {
     proptest! {
         #[test]
         fn garbage_is_no_reason_to_fetch_all(head in proptest::collection::vec(any::<u8>(), 0..200), at in 0..80_usize) {
-            prop_assert!(!has_no_index(&head) || head.starts_with(&START));
+            prop_assert!(!has_no_index(&head) || head.starts_with(&SOC));
             let mut file = boxed(1, &stream(10_980, false));
             file.truncate(at);
             file.extend(head);

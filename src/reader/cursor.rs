@@ -103,7 +103,7 @@ impl Cursors {
         Plan { fetch: blocks.start..blocks.end + window, ahead, runs_on, whole, frontier: run.frontier }
     }
 
-    /// Takes in the first bytes of the file. Behind them its tiles begin.
+    /// Takes in the first bytes of the file, which may tell how its tiles are found.
     pub fn learn(&mut self, head: &[u8], format: Format) {
         self.no_index |= format == Format::Jpeg2000 && has_no_index(head);
     }
