@@ -3,6 +3,7 @@
 
 pub mod background;
 pub mod beneath;
+pub mod buffers;
 pub mod caller;
 pub mod environment;
 pub mod files;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::backend::Ask;
@@ -24,6 +24,7 @@ use crate::store::compare::Compare;
 use crate::store::disk::Disk;
 use crate::store::object::Object;
 use crate::store::turn::{TURN, Turn};
+use crate::sys::buffers::Buffer;
 
 /// A body of at most this many bytes is read to its end even if only its length was wanted.
 const KEPT: u64 = 256 * 1024;
@@ -37,6 +38,8 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 const FIRST: u64 = 16;
 /// How long a transfer that nobody waits for lets the disk catch up, for each piece.
 const DISK_PATIENCE: Duration = Duration::from_millis(20);
+
+const _: () = assert!(Buffer::SIZE as u64 == BLOCK);
 
 /// How a transfer ended when nothing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,7 @@ pub(super) struct Flight {
     asked: Option<Range<u64>>,
     probe: bool,
     /// The block being put together, its number, and the next byte in the object.
-    partial: BytesMut,
+    partial: Buffer,
     block: u64,
     /// The block that it began with.
     first: u64,
@@ -95,7 +98,7 @@ impl Flight {
     ) -> Self {
         let block = asked.as_ref().map_or(0, |blocks| blocks.start);
         let streaming = asked.is_none();
-        let partial = BytesMut::new();
+        let partial = Buffer::new();
         let deadline = Instant::now() + BLOCK_LIMIT;
         Self {
             object,
@@ -159,7 +162,7 @@ impl Flight {
 
     /// The next byte of the object that is needed.
     fn position(&self) -> u64 {
-        self.block * BLOCK + self.partial.len() as u64
+        self.block * BLOCK + self.partial.as_ref().len() as u64
     }
 
     fn ask(&self) -> Ask {
@@ -281,13 +284,8 @@ impl Flight {
             self.passed = crc32c::crc32c_append(self.passed, &bytes);
         }
         while !bytes.is_empty() {
-            let room = usize::try_from(BLOCK).unwrap_or(usize::MAX) - self.partial.len();
-            let piece = bytes.split_to(room.min(bytes.len()));
-            if self.partial.is_empty() {
-                self.partial.reserve(usize::try_from(BLOCK).unwrap_or(0));
-            }
-            self.partial.extend_from_slice(&piece);
-            if self.partial.len() as u64 == BLOCK {
+            bytes.advance(self.partial.fill(&bytes));
+            if self.partial.as_ref().len() == Buffer::SIZE {
                 self.hand_out();
             }
         }
@@ -295,11 +293,15 @@ impl Flight {
 
     fn hand_out(&mut self) {
         self.deadline = Instant::now() + BLOCK_LIMIT;
-        let full = self.partial.split();
         // A short block would keep the whole buffer that it was put together in.
-        let short = (full.len() as u64) < BLOCK / 2;
-        let full = if short { Bytes::copy_from_slice(&full) } else { full.freeze() };
-        self.object.publish(self.block, full, self.carrier.id);
+        let bytes = if self.partial.as_ref().len() < Buffer::SIZE / 2 {
+            let short = Bytes::copy_from_slice(self.partial.as_ref());
+            self.partial.clear();
+            short
+        } else {
+            Bytes::from_owner(std::mem::take(&mut self.partial))
+        };
+        self.object.publish(self.block, bytes, self.carrier.id);
         self.block += 1;
     }
 
@@ -322,7 +324,7 @@ impl Flight {
             if self.object.known_length().is_none() {
                 self.object.ended_at(length);
             }
-            if !self.partial.is_empty() {
+            if !self.partial.as_ref().is_empty() {
                 self.hand_out();
             }
         }

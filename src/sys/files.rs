@@ -88,6 +88,11 @@ pub fn write_all(file: &File, parts: &[&[u8]], offset: u64) -> io::Result<()> {
 /// no file system asks for more than a page).
 pub const DIRECT: usize = 4096;
 
+/// Whether files can be written from all of `parts` past the page cache; their lengths are the caller's matter.
+pub fn are_aligned(parts: &[&[u8]]) -> bool {
+    parts.iter().all(|part| part.as_ptr().addr().is_multiple_of(DIRECT))
+}
+
 /// A buffer that files can be written from past the page cache.
 #[derive(Default)]
 pub struct Aligned(Vec<u8>);

@@ -193,11 +193,13 @@ impl Handle {
         let (whole, rest) = parts.split_at(whole);
         let length: usize = whole.iter().map(|part| part.len()).sum();
         let mut direct = self.direct.lock();
-        let written = match &*direct {
-            Some(file) if length > 0 => BUFFER.with_borrow_mut(|buffer| {
+        let written = match direct.as_ref().filter(|_| length > 0) {
+            // Only blocks that came from elsewhere than the network have to be moved for it.
+            Some(file) if files::are_aligned(whole) => files::write_all(file, whole, offset).map(|()| true),
+            Some(file) => BUFFER.with_borrow_mut(|buffer| {
                 files::write_all(file, &[buffer.gather(whole)], offset).map(|()| true)
             }),
-            _ => Ok(false),
+            None => Ok(false),
         };
         match written {
             Ok(true) if rest.is_empty() => return Ok(()),
