@@ -1,5 +1,6 @@
-//! The few calls that are unsafe or Linux-only: mounting, a caller's signals, the process's own hardening and its
-//! environment, what the kernel may be told about reading, files below a directory that nothing leads out of.
+//! The few calls that are unsafe or Linux-only: mounting, a caller's signals, buffers of huge pages, the process's own
+//! hardening and its environment, what the kernel may be told about reading, files below a directory that nothing
+//! leads out of.
 
 pub mod background;
 pub mod beneath;
