@@ -98,7 +98,7 @@ impl Flight {
     ) -> Self {
         let block = asked.as_ref().map_or(0, |blocks| blocks.start);
         let streaming = asked.is_none();
-        let partial = Buffer::new();
+        let partial = Buffer::default();
         let deadline = Instant::now() + BLOCK_LIMIT;
         Self {
             object,
@@ -293,8 +293,8 @@ impl Flight {
 
     fn hand_out(&mut self) {
         self.deadline = Instant::now() + BLOCK_LIMIT;
-        // A short block would keep the whole buffer that it was put together in.
-        let bytes = if self.partial.as_ref().len() < Buffer::SIZE / 2 {
+        // A short block would keep a whole buffer.
+        let bytes = if self.partial.as_ref().len() < Buffer::SIZE {
             let short = Bytes::copy_from_slice(self.partial.as_ref());
             self.partial.clear();
             short

@@ -31,8 +31,10 @@ struct Pool {
 }
 
 /// Up to [`Buffer::SIZE`] bytes, filled from the front, at an address that is a multiple of their size.
+#[derive(Default)]
 pub struct Buffer {
-    start: NonNull<u8>,
+    /// Taken with the first byte: a transfer that still waits for its turn costs no memory.
+    start: Option<NonNull<u8>>,
     length: usize,
 }
 
@@ -47,17 +49,13 @@ impl Buffer {
     /// Bytes that one holds.
     pub const SIZE: usize = REGION / ALL_FREE.count_ones() as usize;
 
-    /// An empty one.
-    pub fn new() -> Self {
-        Self { start: POOL.lock().take(), length: 0 }
-    }
-
     /// Appends as much of `bytes` as there is room for, and tells how much that was.
     #[expect(unsafe_code, reason = "writes to memory that is not initialized")]
     pub fn fill(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(Self::SIZE - self.length);
+        let start = *self.start.get_or_insert_with(|| POOL.lock().take());
         // SAFETY: the buffer has room for `SIZE` bytes, and nobody else has it.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(self.length).as_ptr(), count) };
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), start.add(self.length).as_ptr(), count) };
         self.length += count;
         count
     }
@@ -68,24 +66,18 @@ impl Buffer {
     }
 }
 
-impl Default for Buffer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl AsRef<[u8]> for Buffer {
     #[expect(unsafe_code, reason = "reads through the pointer that it owns")]
     fn as_ref(&self) -> &[u8] {
         // SAFETY: `fill` has written the first `length` bytes.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.length) }
+        self.start.map_or(&[], |start| unsafe { std::slice::from_raw_parts(start.as_ptr(), self.length) })
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
         // Unmapped behind the lock.
-        let unused = POOL.lock().give_back(self.start);
+        let unused = self.start.and_then(|start| POOL.lock().give_back(start));
         if let Some(region) = unused {
             unmap(region, REGION);
         }
@@ -170,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_buffer_holds_what_was_put_in_and_no_more() {
-        let mut buffer = Buffer::new();
+        let mut buffer = Buffer::default();
         assert!(buffer.as_ref().is_empty());
         assert_eq!(buffer.fill(b"abc"), 3);
         let rest = vec![7; Buffer::SIZE];
@@ -189,7 +181,7 @@ mod tests {
                     let mut held = std::collections::VecDeque::new();
                     for step in 0..2_000_usize {
                         let mark = [thread, u8::try_from(step % 251).unwrap_or(0)];
-                        let mut buffer = Buffer::new();
+                        let mut buffer = Buffer::default();
                         while buffer.fill(&mark) > 0 {}
                         held.push_back((mark, buffer));
                         if held.len() > 40 + step % 90 {
